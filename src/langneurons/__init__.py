@@ -1,0 +1,1 @@
+"""Language-specific neurons: finding, changing and training them, and measuring what that does to a task."""

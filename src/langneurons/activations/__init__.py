@@ -1,0 +1,1 @@
+"""Activation statistics of every neuron, counted exactly and mergeable."""

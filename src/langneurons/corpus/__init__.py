@@ -1,0 +1,1 @@
+"""The corpus: where text comes from, and its packing into blocks of tokens."""

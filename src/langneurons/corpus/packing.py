@@ -1,0 +1,119 @@
+"""Packing: documents to blocks of token ids, without padding."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from langneurons.corpus.documents import HELDOUT, STATISTICS, split_of
+from langneurons.files import write_atomically
+
+SCHEMA = pa.schema([("split", pa.string()), ("input_ids", pa.list_(pa.int32())), ("bytes", pa.int64())])
+
+
+@dataclass
+class _Stream:
+    """Tokens waiting to fill a block, each with the bytes of text it stands for."""
+
+    block: int
+    budget: int
+    ids: list[int] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    packed: int = 0
+
+    @property
+    def full(self) -> bool:
+        return self.packed + self.block > self.budget
+
+    def add(self, ids: list[int], sizes: list[int]) -> Iterator[tuple[list[int], int]]:
+        self.ids += ids
+        self.sizes += sizes
+        start = 0
+        while len(self.ids) - start >= self.block and not self.full:
+            end = start + self.block
+            self.packed += self.block
+            yield self.ids[start:end], sum(self.sizes[start:end])
+            start = end
+        del self.ids[:start], self.sizes[:start]
+
+
+def pack(
+    documents: Iterable[tuple[str, str]],
+    tokenizer_file: str | os.PathLike,
+    block: int,
+    tokens: int,
+    heldout_tokens: int,
+    heldout_fraction: float,
+    seed: int,
+) -> dict[str, list[tuple[list[int], int]]]:
+    """Tokenise documents in order, concatenate them and cut them into blocks of ``block`` tokens.
+
+    Each document gets the special tokens that the tokenizer itself adds (as the reference code does).
+    Stops reading when both splits are full: ``tokens`` for statistics, ``heldout_tokens`` held out; what
+    does not fill a block is left out. Returns the blocks of each split, each with its bytes of UTF-8.
+
+    A budget of 0 leaves a split out. Raises ValueError if a split that was asked for has not one block.
+    """
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(tokenizer_file))
+    streams = {STATISTICS: _Stream(block, tokens), HELDOUT: _Stream(block, heldout_tokens)}
+    blocks: dict[str, list[tuple[list[int], int]]] = {STATISTICS: [], HELDOUT: []}
+    for _, text in documents:
+        if all(stream.full for stream in streams.values()):
+            break
+        split = split_of(text, heldout_fraction, seed)
+        if streams[split].full:
+            continue
+        encoding = tokenizer.encode(text)
+        blocks[split] += streams[split].add(encoding.ids, _byte_sizes(text, encoding.offsets))
+    for split, wanted in ((STATISTICS, tokens), (HELDOUT, heldout_tokens)):
+        if wanted and not blocks[split]:
+            raise ValueError(
+                f"the text of the {split} split is shorter than one block of {block} tokens; add text, or lower "
+                "corpus.block or corpus.shards" + (", or raise corpus.heldout_fraction" if split == HELDOUT else "")
+            )
+    return blocks
+
+
+def _byte_sizes(text: str, offsets: list[tuple[int, int]]) -> list[int]:
+    """Bytes of UTF-8 that each token adds: what lies between its end and the furthest end before it.
+
+    Counted on ends, so the bytes of a character split over tokens, and of white space that no token
+    covers, are counted once and a document's sum is its length.
+    """
+    lengths = np.fromiter((len(c.encode("utf-8", "surrogatepass")) for c in text), np.int64, len(text))
+    ends = np.concatenate([[0], np.cumsum(lengths)])
+    sizes, reached = [], 0
+    for _, end in offsets:
+        here = max(reached, int(ends[end]))
+        sizes.append(here - reached)
+        reached = here
+    return sizes
+
+
+def write_blocks(path: str | os.PathLike, blocks: dict[str, list[tuple[list[int], int]]]) -> None:
+    """Write packed blocks: columns split, input_ids, bytes."""
+    rows = [(split, ids, size) for split, packed in blocks.items() for ids, size in packed]
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    with write_atomically(path) as partial:
+        pq.write_table(pa.table(dict(zip(SCHEMA.names, columns, strict=True)), SCHEMA), partial, compression="zstd")
+
+
+def read_blocks(path: str | os.PathLike, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Blocks of one split: token ids [n, block] int32 and bytes [n] int64 (n may be 0)."""
+    table = pq.read_table(path, columns=SCHEMA.names)
+    table = table.filter(pc.equal(table["split"], split))
+    if not table.num_rows:
+        return np.zeros((0, 0), np.int32), np.zeros(0, np.int64)
+    ids = table["input_ids"].combine_chunks()
+    flat = ids.values.to_numpy()[ids.offsets[0].as_py() : ids.offsets[-1].as_py()]
+    if len(flat) % table.num_rows:
+        raise ValueError(f"{path}: its blocks differ in length; pack the shard again")
+    return flat.reshape(table.num_rows, -1), table["bytes"].to_numpy()

@@ -1,0 +1,1 @@
+"""The authored miniature world and the tiny models trained on it."""

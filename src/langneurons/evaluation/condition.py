@@ -1,0 +1,104 @@
+"""Evaluating one condition: predictions of every example, and one line of metrics."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from langneurons.conditions import Condition, split_intervention
+from langneurons.files import write_atomically
+from langneurons.identification.mask import NeuronMask
+from langneurons.interventions import intervene, intervention_values
+
+
+def intervention(model, condition: Condition, mask: str | None, statistics: str | None, site: str | None):
+    """A context manager for the condition's intervention on ``model``, and how many neurons it overwrites.
+
+    ``none`` gives a context that does nothing and 0 neurons; a language without neurons likewise.
+    """
+    from langneurons.models.neurons import find_neurons
+
+    value, method = split_intervention(condition.intervention)
+    if method is None:
+        return contextlib.nullcontext(), 0
+    found = NeuronMask.read(mask)
+    sites = find_neurons(model)
+    found.check_model(len(sites.layers), sites.neurons_per_layer)
+    neurons = found.neurons(condition.language)
+    values = intervention_values(statistics, neurons, value)
+    return intervene(model, neurons, values, site), found.count(condition.language)
+
+
+def evaluate_xnli(model, tokenizer, table: pa.Table, max_tokens: int, batch_tokens: int) -> tuple[dict, pa.Table]:
+    """Accuracy and predictions of a classification model on a task table (PROTOCOL section 5)."""
+    from langneurons.evaluation.classification import classify
+    from langneurons.tasks.metrics import accuracy
+    from langneurons.tasks.xnli import encode
+
+    encoded = encode(table, tokenizer, max_tokens)
+    logits = classify(model, encoded.examples, batch_tokens, tokenizer.pad_token_id)
+    gold, predicted = list(encoded.examples["labels"]), logits.argmax(axis=1).tolist()
+    metrics = {"examples": len(gold), "dropped": encoded.dropped, "accuracy": accuracy(predicted, gold)}
+    predictions = pa.table(
+        {
+            "id": pa.array(list(encoded.examples["id"]), pa.string()),
+            "gold": pa.array(gold, pa.int8()),
+            "prediction": pa.array(predicted, pa.int8()),
+            "logits": pa.array(logits.tolist(), pa.list_(pa.float32())),
+        }
+    )
+    return metrics, predictions
+
+
+def evaluate_xquad(
+    model, tokenizer, table: pa.Table, language: str, prompt: str, max_tokens: int, max_new_tokens: int, batch_tokens: int
+) -> tuple[dict, pa.Table]:
+    """Exact match and F1 by both metrics, and the generated answers (PROTOCOL section 5)."""
+    from langneurons.evaluation.generation import generate_answers
+    from langneurons.tasks.metrics import percent, score_answer
+    from langneurons.tasks.xquad import answer_text, encode_prompts
+
+    encoded = encode_prompts(table, tokenizer, max_tokens, prompt)
+    examples = encoded.examples
+    generated = generate_answers(
+        model, list(examples["input_ids"]), max_new_tokens, [tokenizer.eos_token_id], tokenizer.pad_token_id, batch_tokens
+    )
+    texts = [answer_text(tokenizer, tokens) for tokens in generated]
+    gold = list(examples["answers"])
+    scores = [
+        score_answer(text, answers, language, tokens, first)
+        for text, answers, tokens, first in zip(texts, gold, generated, examples["first_answer_ids"], strict=True)
+    ]
+    names = ("exact_match", "f1", "exact_match_model_tokens", "f1_model_tokens")
+    metrics: dict = {"examples": len(texts), "dropped": encoded.dropped}
+    metrics |= {name: percent(score[name] for score in scores) for name in names}
+    columns: dict = {
+        "id": pa.array(list(examples["id"]), pa.string()),
+        "paragraph": pa.array(list(examples["paragraph"]), pa.string()),
+        "gold": pa.array(gold, pa.list_(pa.string())),
+        "prediction": pa.array(texts, pa.string()),
+    }
+    columns |= {name: pa.array([score[name] for score in scores], pa.float64()) for name in names}
+    return metrics, pa.table(columns)
+
+
+def write_condition(
+    condition: Condition,
+    neurons: int,
+    metrics: Mapping,
+    predictions: pa.Table,
+    metrics_path: str | os.PathLike,
+    predictions_path: str | os.PathLike,
+) -> None:
+    """Write the one-row metrics TSV and the predictions Parquet of a condition."""
+    row = asdict(condition) | {"neurons": neurons} | dict(metrics)
+    values = [value if isinstance(value, str) else repr(value) for value in row.values()]
+    with write_atomically(predictions_path) as partial:
+        pq.write_table(predictions, partial, compression="zstd")
+    with write_atomically(metrics_path) as partial:
+        partial.write_text("\t".join(row) + "\n" + "\t".join(values) + "\n", encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Fine-tuning with LoRA whose rows are restricted to neurons."""

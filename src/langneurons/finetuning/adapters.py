@@ -1,0 +1,112 @@
+"""Adapters on disk: ordinary PEFT directories, the same bytes for the same weights.
+
+A masked lora_B is laid out in full, zero in the rows that do not exist, so plain ``PeftModel.from_pretrained`` loads an
+adapter without this library and gives the same logits.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from langneurons.finetuning.masked_lora import ADAPTER, LoraLayer, masked_layers
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+PREFIX = "base_model.model."
+WEIGHTS = "adapter_model.safetensors"
+CONFIG = "adapter_config.json"
+METADATA = "langneurons.json"
+
+
+def save_adapter(peft_model: PeftModel, directory: str | os.PathLike, metadata: dict) -> None:
+    """Write the adapter to ``directory``, whole or not at all; what stood there before is replaced.
+
+    ``metadata`` (JSON values: mask digest, method, languages, base digest, hyper-parameters) goes into the weights'
+    header and into ``langneurons.json`` beside them. Its ``base_model`` is the base's name, never a path; it becomes
+    ``base_model_name_or_path``. The bytes depend on the weights and the metadata alone.
+
+    Raises ValueError if ``base_model`` is missing or a path.
+    """
+    name = metadata.get("base_model")
+    if not isinstance(name, str) or not name or name.startswith((".", "~", "/")) or os.path.isabs(name):
+        raise ValueError(f"metadata: base_model is {name!r}; write the model's name, as llama-3.1-8b, not a path")
+    told = json.dumps(metadata, sort_keys=True, ensure_ascii=False)
+    target = Path(directory)
+    partial = target.with_name(target.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        _write_safetensors(adapter_tensors(peft_model), partial / WEIGHTS, {"format": "pt", "langneurons": told})
+        _write_json(partial / CONFIG, adapter_config(peft_model, name))
+        _write_json(partial / METADATA, metadata)
+        if target.exists():
+            shutil.rmtree(target)
+        os.replace(partial, target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def load_adapter(base: torch.nn.Module, directory: str | os.PathLike) -> PeftModel:
+    """Put the adapter in ``directory`` on ``base`` by plain PEFT; evaluation mode, nothing trains.
+
+    Raises ValueError if the directory holds no adapter, or one for another kind of model.
+    """
+    from peft import PeftModel
+    from peft.utils import load_peft_weights
+
+    missing = [name for name in (CONFIG, WEIGHTS) if not (Path(directory) / name).is_file()]
+    if missing:
+        raise ValueError(f"{directory}: the adapter lacks {' and '.join(missing)}; fine-tune it again")
+    model = PeftModel.from_pretrained(base, str(directory), is_trainable=False)
+    held, expected = set(load_peft_weights(str(directory), device="cpu")), set(adapter_tensors(model))
+    if held != expected:
+        odd = sorted(held ^ expected)[0]
+        raise ValueError(f"{directory}: the adapter belongs to another model or task ({odd} has no counterpart)")
+    return model.eval()
+
+
+def adapter_tensors(peft_model: PeftModel) -> dict[str, torch.Tensor]:
+    """The adapter's tensors on the CPU by PEFT's names, every lora_B in full ``[out_features, r]``."""
+    from peft import get_peft_model_state_dict
+
+    tensors = get_peft_model_state_dict(peft_model, adapter_name=ADAPTER, save_embedding_layers=False)
+    for name, layer in masked_layers(peft_model).items():
+        tensors[f"{name}.lora_B.weight"] = layer.dense_b(ADAPTER)
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+
+
+def adapter_config(peft_model: PeftModel, base_model: str) -> dict:
+    """PEFT's configuration as JSON values: lists sorted, masked layers by their full names, no path."""
+    masked = {name.removeprefix(PREFIX) for name in masked_layers(peft_model)}
+    adapted = {n.removeprefix(PREFIX) for n, module in peft_model.named_modules() if isinstance(module, LoraLayer)}
+    config = peft_model.peft_config[ADAPTER].to_dict()
+    config = {key: sorted(value) if isinstance(value, set) else value for key, value in config.items()}
+    config["target_modules"] = sorted({name.rpartition(".")[2] for name in adapted - masked}) + sorted(masked)
+    config["modules_to_save"] = sorted(set(config["modules_to_save"])) if config["modules_to_save"] else None
+    config["base_model_name_or_path"] = base_model
+    config["inference_mode"] = True
+    return config
+
+
+def _write_json(path: Path, content: dict) -> None:
+    path.write_text(json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _write_safetensors(tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, str]) -> None:
+    """Write a safetensors file whose header is sorted: the library orders the metadata by chance, run to run."""
+    from safetensors.torch import save
+
+    content = save(tensors, metadata)
+    size = int.from_bytes(content[:8], "little")  # the format: header length, header (JSON), data
+    header = json.dumps(json.loads(content[8 : 8 + size]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    with path.open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        file.write(memoryview(content)[8 + size :])

@@ -1,0 +1,99 @@
+"""One method's mask from the files of the workflow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import numpy as np
+
+from langneurons.identification.mask import NeuronMask, mask_from
+
+
+def identify(method: str, spec: Mapping, activations: Mapping[str, str | os.PathLike]) -> NeuronMask:
+    """The mask of ``spec`` (kind lape or activation_probability) from the merged counts of each language.
+
+    ``spec`` holds the keys of the configuration's method. Raises ValueError naming the file if the counts
+    are of different models or shapes.
+    """
+    if spec["kind"] == "lape":
+        from langneurons.activations.storage import read_positive
+        from langneurons.identification.lape import select_lape
+
+        probabilities, model = {}, _SameModel()
+        for language, path in activations.items():
+            positive, tokens, metadata = read_positive(path)
+            model.check(path, metadata["model"], positive.shape)
+            probabilities[language] = positive / tokens
+        chosen = select_lape(probabilities, spec["top_fraction"], spec["activity_quantile"])
+    else:
+        from langneurons.identification.activation_probability import select_by_relevance
+
+        relevance, tokens, model = {}, {}, _SameModel()
+        for language, path in activations.items():
+            relevance[language], tokens[language] = _relevance(path, spec, model)
+        chosen = select_by_relevance(relevance, tokens, spec["top_fraction"])
+    entries, scores, details = chosen
+    layers, width = model.shape
+    return mask_from(
+        method,
+        entries,
+        scores,
+        layers=layers,
+        neurons_per_layer=width,
+        model=model.digest,
+        languages=activations,
+        details=details,
+    )
+
+
+def _relevance(path: str | os.PathLike, spec: Mapping, model: _SameModel) -> tuple[np.ndarray, int]:
+    """Share of tokens above the threshold [L, D] (PROTOCOL section 4), and the number of tokens."""
+    from langneurons.activations import statistics
+    from langneurons.activations.storage import read_counts
+
+    counts, metadata = read_counts(path)
+    model.check(path, metadata["model"], counts.positive.shape)
+    percentile = spec["percentile"]
+    if spec["threshold"] == "batch_mean":
+        thresholds = statistics.batch_mean(counts, percentile)
+    elif spec["threshold"] == "layer":
+        thresholds = statistics.layer_percentile(counts, percentile)[:, None]
+    else:
+        thresholds = statistics.model_percentile(counts, percentile)
+    shape = counts.positive.shape
+    return statistics.share_above(counts, np.broadcast_to(thresholds, shape)), counts.tokens
+
+
+def identify_random(method: str, spec: Mapping, masks: list[str | os.PathLike]) -> NeuronMask:
+    """Random neurons, as many a layer and language as the masks that ``spec["references"]`` names by language."""
+    from langneurons.identification.random_control import select_random
+
+    read = {mask.method: mask for mask in map(NeuronMask.read, masks)}
+    reference = {language: read[name].neurons(language) for language, name in spec["references"].items()}
+    one = next(iter(read.values()))
+    entries, scores = select_random(reference, one.neurons_per_layer, spec["seed"])
+    details = {"seed": spec["seed"], "references": dict(spec["references"])}
+    return mask_from(
+        method,
+        entries,
+        scores,
+        layers=one.layers,
+        neurons_per_layer=one.neurons_per_layer,
+        model=one.model,
+        languages=reference,
+        details=details,
+    )
+
+
+class _SameModel:
+    """Refuses counts of a second model."""
+
+    digest: str = ""
+    shape: tuple[int, int] = (0, 0)
+
+    def check(self, path: str | os.PathLike, digest: str, shape: tuple[int, int]) -> None:
+        if not self.digest:
+            self.digest, self.shape = digest, shape
+        elif (digest, shape) != (self.digest, self.shape):
+            raise ValueError(f"{path}: counts of another model than the other languages'; collect them again")

@@ -1,0 +1,212 @@
+"""Neuron masks: which neurons belong to which language, as one method says, in one file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from langneurons.files import write_atomically
+
+Entries = dict[str, dict[int, np.ndarray]]
+_KEY = b"langneurons"
+_FACTS = ("method", "languages", "layers", "neurons_per_layer", "model", "details")
+
+
+@dataclass(frozen=True, eq=False)
+class NeuronMask:
+    """Neurons by language and layer.
+
+    ``languages``: all languages the method looked at, also those it found no neuron for. ``entries``: language ->
+    layer -> sorted, distinct int64 indices, shape ``[n]``, no empty layers; ``scores``: same keys, float64, shape
+    ``[n]``. ``model``: digest of the snapshot. ``details``: what the method says about itself, as JSON.
+    ``mask_from`` makes one from unsorted lists.
+
+    Raises ValueError if the parts do not fit each other.
+    """
+
+    method: str
+    languages: tuple[str, ...]
+    layers: int
+    neurons_per_layer: int
+    model: str
+    entries: Entries
+    scores: Entries
+    details: dict = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(set(self.languages)) != len(self.languages):
+            raise ValueError(f"mask {self.method}: a language stands twice in {', '.join(self.languages)}")
+        unknown = [language for language in (*self.entries, *self.scores) if language not in self.languages]
+        if unknown:
+            raise ValueError(f"mask {self.method}: {unknown[0]} has neurons but is not in languages; add it there")
+        for language in self.languages:
+            entries, scores = self.entries.get(language, {}), self.scores.get(language, {})
+            if entries.keys() != scores.keys():
+                raise ValueError(f"mask {self.method}: {language}'s neurons and scores name different layers")
+            for layer, indices in entries.items():
+                self._check_layer(language, layer, indices, scores[layer])
+
+    def _check_layer(self, language: str, layer: int, indices: np.ndarray, scores: np.ndarray) -> None:
+        where = f"mask {self.method}: {language}, layer {layer}"
+        if not 0 <= layer < self.layers:
+            raise ValueError(f"{where}: the model has layers 0 to {self.layers - 1}")
+        if indices.dtype != np.int64 or indices.ndim != 1 or not len(indices) or (np.diff(indices) <= 0).any():
+            raise ValueError(f"{where}: indices must be int64, sorted, distinct and not none; build it with mask_from")
+        if indices[0] < 0 or indices[-1] >= self.neurons_per_layer:
+            raise ValueError(f"{where}: a neuron is outside 0 to {self.neurons_per_layer - 1}")
+        if scores.dtype != np.float64 or scores.shape != indices.shape:
+            raise ValueError(f"{where}: {len(indices)} neurons but scores {scores.dtype}{scores.shape}; give one each")
+
+    def neurons(self, language: str) -> dict[int, np.ndarray]:
+        """Layer -> sorted int64 indices of one language; empty for a language without neurons."""
+        if language not in self.languages:
+            raise ValueError(f"mask {self.method} has no language {language!r}; it has {', '.join(self.languages)}")
+        return {layer: indices.copy() for layer, indices in sorted(self.entries.get(language, {}).items())}
+
+    def union(self, languages: Iterable[str]) -> dict[int, np.ndarray]:
+        """Layer -> sorted int64 indices of the neurons of any of ``languages``."""
+        found: dict[int, list[np.ndarray]] = {}
+        for language in languages:
+            for layer, indices in self.neurons(language).items():
+                found.setdefault(layer, []).append(indices)
+        return {layer: np.unique(np.concatenate(parts)) for layer, parts in sorted(found.items())}
+
+    def count(self, language: str) -> int:
+        """Number of neurons of one language."""
+        return sum(len(indices) for indices in self.neurons(language).values())
+
+    def digest(self) -> str:
+        """SHA-256 (hex) of all the mask says; the same for the same content in any order of languages."""
+        facts = {name: getattr(self, name) for name in _FACTS} | {"languages": sorted(self.languages)}
+        digest = hashlib.sha256(_to_json(facts))
+        for language in sorted(self.languages):
+            for layer, indices in self.neurons(language).items():
+                digest.update(f"\n{language} {layer} {len(indices)}\n".encode())
+                digest.update(indices.astype("<i8").tobytes())
+                digest.update(self.scores[language][layer].astype("<f8").tobytes())
+        return digest.hexdigest()
+
+    def check_model(self, layers: int, neurons_per_layer: int, digest: str | None = None) -> None:
+        """Raise ValueError unless the mask is one of a model of this shape (and, if given, of this snapshot)."""
+        if (layers, neurons_per_layer) != (self.layers, self.neurons_per_layer):
+            raise ValueError(
+                f"mask {self.method} is for {self.layers} layers of {self.neurons_per_layer} neurons, the model has "
+                f"{layers} of {neurons_per_layer}; use the mask identified on this model"
+            )
+        if digest is not None and digest != self.model:
+            raise ValueError(
+                f"mask {self.method} was identified on snapshot {self.model[:12]}, the model is {digest[:12]}; "
+                "identify the neurons of this snapshot"
+            )
+
+    def write(self, path: str | os.PathLike) -> None:
+        """Write the Parquet file: layer, neuron (int32), language, score (float64), by language, layer, neuron."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        parts = [
+            (language, layer, indices, self.scores[language][layer])
+            for language in self.languages
+            for layer, indices in self.neurons(language).items()
+        ]
+        columns = {
+            "layer": pa.array(np.concatenate([np.full(len(p[2]), p[1], np.int32) for p in parts] or [[]]), pa.int32()),
+            "neuron": pa.array(np.concatenate([p[2] for p in parts] or [[]]), pa.int32()),
+            "language": pa.array([p[0] for p in parts for _ in p[2]], pa.string()),
+            "score": pa.array(np.concatenate([p[3] for p in parts] or [[]]), pa.float64()),
+        }
+        facts = _to_json({name: getattr(self, name) for name in _FACTS})
+        table = pa.table(columns).replace_schema_metadata({_KEY: facts})
+        with write_atomically(path) as partial:
+            pq.write_table(table, partial, compression="zstd")
+
+    @classmethod
+    def read(cls, path: str | os.PathLike) -> NeuronMask:
+        """Read what ``write`` wrote. Raises ValueError if the file is no neuron mask."""
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(path) as file:
+            table = file.read()
+        facts = (table.schema.metadata or {}).get(_KEY)
+        if facts is None or not {"layer", "neuron", "language", "score"} <= set(table.column_names):
+            raise ValueError(f"{path} is no neuron mask; write a file of {{results}}/{{model}}/neurons/ instead")
+        facts = json.loads(facts)
+        missing = [name for name in _FACTS if name not in facts]
+        if missing:
+            raise ValueError(f"{path}: its metadata lack {', '.join(missing)}; identify the neurons again")
+        facts = {name: facts[name] for name in _FACTS} | {"languages": tuple(facts["languages"])}
+        layer, neuron, score = (np.asarray(table[name]) for name in ("layer", "neuron", "score"))
+        language = table["language"].to_numpy()
+        entries: Entries = {}
+        scores: Entries = {}
+        for code in dict.fromkeys(language.tolist()):
+            rows = language == code
+            entries[code], scores[code] = by_layer(layer[rows], neuron[rows], score[rows])
+        return cls(entries=entries, scores=scores, **facts)
+
+
+def mask_from(
+    method: str,
+    entries: Mapping[str, Mapping[int, Iterable[int]]],
+    scores: Mapping[str, Mapping[int, Iterable[float]]],
+    *,
+    layers: int,
+    neurons_per_layer: int,
+    model: str,
+    languages: Iterable[str] | None = None,
+    details: dict | None = None,
+) -> NeuronMask:
+    """A mask from indices in any order, with their scores beside them; empty layers are left out.
+
+    ``languages``: all the method's languages; those of ``entries`` by default. ``layers``, ``neurons_per_layer``,
+    ``model``: shape and snapshot digest of the model. Raises ValueError as ``NeuronMask`` does.
+    """
+    ordered: Entries = {}
+    ordered_scores: Entries = {}
+    for language, by_layers in entries.items():
+        ordered[language], ordered_scores[language] = {}, {}
+        if scores.get(language, {}).keys() != by_layers.keys():
+            raise ValueError(f"mask {method}: {language}'s neurons and scores name different layers")
+        for layer, indices in sorted(by_layers.items()):
+            found = np.asarray(indices, dtype=np.int64)
+            score = np.asarray(scores[language][layer], dtype=np.float64)
+            if score.shape != found.shape:
+                raise ValueError(f"mask {method}: {language}, layer {layer}: give one score a neuron")
+            if len(found):
+                order = np.argsort(found, kind="stable")
+                ordered[language][int(layer)], ordered_scores[language][int(layer)] = found[order], score[order]
+    names = tuple(entries if languages is None else languages)
+    return NeuronMask(method, names, layers, neurons_per_layer, model, ordered, ordered_scores, details or {})
+
+
+def by_layer(
+    layer: np.ndarray, neuron: np.ndarray, score: np.ndarray
+) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:
+    """Split neurons, given as three arrays ``[n]``, into layer -> sorted indices and layer -> their scores."""
+    order = np.lexsort((neuron, layer))
+    layer, neuron, score = layer[order], neuron[order].astype(np.int64), score[order].astype(np.float64)
+    found, starts = np.unique(layer, return_index=True)
+    cuts = starts[1:]
+    keys = found.tolist()
+    return (
+        dict(zip(keys, np.split(neuron, cuts), strict=True)) if keys else {},
+        dict(zip(keys, np.split(score, cuts), strict=True)) if keys else {},
+    )
+
+
+def _to_json(facts: dict) -> bytes:
+    """Canonical JSON; numbers of numpy become Python's, so that a file says what the memory said."""
+    return json.dumps(facts, sort_keys=True, allow_nan=False, default=_plain).encode()
+
+
+def _plain(value: object):
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    raise ValueError(f"details hold a {type(value).__name__}; write numbers, strings, lists or dictionaries")

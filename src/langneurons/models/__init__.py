@@ -1,0 +1,1 @@
+"""Models: loading them, and where their neurons are."""

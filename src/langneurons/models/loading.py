@@ -1,0 +1,132 @@
+"""Loading a snapshot: base model, tokenizer, 4-bit weights, offline."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+NEEDED = ("config.json", "tokenizer.json", "tokenizer_config.json")
+
+
+def check_snapshot(path: str | os.PathLike) -> Path:
+    """The snapshot's directory; ValueError names the file that is missing."""
+    folder = Path(path)
+    if not folder.is_dir():
+        raise ValueError(f"{path}: no such directory; a model snapshot is a directory with config.json and weights")
+    missing = [name for name in NEEDED if not (folder / name).is_file()]
+    if missing:
+        raise ValueError(f"{path}: the snapshot lacks {', '.join(missing)}")
+    if not list(folder.glob("*.safetensors")):
+        raise ValueError(f"{path}: the snapshot has no *.safetensors; other weight formats are not loaded")
+    return folder
+
+
+def snapshot_digest(path: str | os.PathLike) -> str:
+    """SHA-256 over the names and bytes of config.json and the weights: which model a file belongs to."""
+    folder = check_snapshot(path)
+    digest = hashlib.sha256()
+    for file in [folder / "config.json", *sorted(folder.glob("*.safetensors"))]:
+        with file.open("rb") as stream:
+            digest.update(file.name.encode() + b"\0" + hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+def load_tokenizer(path: str | os.PathLike):
+    """The snapshot's fast tokenizer; without a pad token of its own it pads with its end of text."""
+    from transformers import PreTrainedTokenizerFast
+
+    # The fast tokenizer reads tokenizer.json whatever the architecture: no code of the snapshot runs.
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(str(check_snapshot(path)), local_files_only=True)
+    if tokenizer.eos_token is None:
+        raise ValueError(f"{path}: the tokenizer has no end-of-text token; set eos_token in tokenizer_config.json")
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def default_device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def load_base(
+    path: str | os.PathLike,
+    task: str = "causal",
+    quantization: str = "none",
+    dtype: str = "float32",
+    device: str | None = None,
+    num_labels: int = 3,
+):
+    """Load a snapshot as a ``causal`` language model or, with a fresh head, a ``classification`` model.
+
+    Weights come from safetensors alone and no code of the snapshot runs. ``nf4`` quantises to 4 bits with
+    double quantisation and ``dtype`` as compute type. Returned in evaluation mode on ``device``
+    (default: the GPU if there is one).
+
+    Raises ValueError for an unknown task, quantisation or data type.
+    """
+    import torch
+
+    folder = check_snapshot(path)
+    dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+    if dtype not in dtypes:
+        raise ValueError(f"unknown dtype '{dtype}'; write one of {', '.join(dtypes)}")
+    if quantization not in ("none", "nf4"):
+        raise ValueError(f"unknown quantization '{quantization}'; write none or nf4")
+    model_class = _model_class(json.loads((folder / "config.json").read_text(encoding="utf-8")), task)
+    device = device or default_device()
+    options: dict = {"dtype": dtypes[dtype], "local_files_only": True, "use_safetensors": True, "device_map": None}
+    if task == "classification":
+        options["num_labels"] = num_labels
+    if quantization == "nf4":
+        from transformers import BitsAndBytesConfig
+
+        options["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=dtypes[dtype],
+            llm_int8_skip_modules=["lm_head", "score"],
+        )
+        options["device_map"] = {"": device}
+    torch.manual_seed(0)  # the fresh head of a classifier; an adapter overwrites it
+    model = model_class.from_pretrained(str(folder), **options)
+    if quantization == "nf4":
+        _keep_unpacked(model)
+    else:
+        model.to(device)
+    return model.eval()
+
+
+def _model_class(config: dict, task: str):
+    """The class of an architecture. Direct imports where they are known: the Auto classes cost a second."""
+    family = config.get("model_type")
+    if task not in ("causal", "classification"):
+        raise ValueError(f"unknown task '{task}'; write causal or classification")
+    if family == "llama":
+        from transformers.models.llama.modeling_llama import LlamaForCausalLM, LlamaForSequenceClassification
+
+        return LlamaForCausalLM if task == "causal" else LlamaForSequenceClassification
+    if family == "mistral":
+        from transformers.models.mistral.modeling_mistral import MistralForCausalLM, MistralForSequenceClassification
+
+        return MistralForCausalLM if task == "causal" else MistralForSequenceClassification
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+    return AutoModelForCausalLM if task == "causal" else AutoModelForSequenceClassification
+
+
+def _keep_unpacked(model) -> None:
+    """Keep bitsandbytes from repacking weights in place on CPUs with AVX512_BF16.
+
+    The repacked layout crashes on some shapes, gives wrong gradients after an evaluation forward, and
+    cannot be saved again without loss.
+    """
+    import bitsandbytes as bnb
+
+    for module in model.modules():
+        if isinstance(module, bnb.nn.Linear4bit):
+            module.support_avx512bf16_for_cpu = False

@@ -1,0 +1,72 @@
+"""Every path of the workflow, built in one place. Arguments may be Snakemake wildcards in braces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from langneurons.conditions import Condition
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Paths below the two roots of the configuration: ``results`` and ``resources``."""
+
+    results: str
+    resources: str
+
+    def corpus(self, language: str = "{language}", shard: str = "{shard}") -> str:
+        return f"{self.resources}/corpus/{language}/{shard}.parquet"
+
+    def model(self, model: str = "{model}") -> str:
+        return f"{self.resources}/models/{model}"
+
+    def task(self, task: str, language: str = "{language}", split: str = "{split}") -> str:
+        return f"{self.resources}/tasks/{task}/{language}.{split}.parquet"
+
+    def tokens(self, model: str = "{model}", language: str = "{language}", shard: str = "{shard}") -> str:
+        return f"{self.results}/{model}/tokens/{language}/{shard}.parquet"
+
+    def shard_activations(self, model: str = "{model}", language: str = "{language}", shard: str = "{shard}") -> str:
+        return f"{self.results}/{model}/activations/{language}/{shard}.parquet"
+
+    def activations(self, model: str = "{model}", language: str = "{language}") -> str:
+        return f"{self.results}/{model}/activations/{language}.parquet"
+
+    def statistics(self, model: str = "{model}", language: str = "{language}") -> str:
+        return f"{self.results}/{model}/statistics/{language}.parquet"
+
+    def neurons(self, model: str = "{model}", method: str = "{method}") -> str:
+        return f"{self.results}/{model}/neurons/{method}.parquet"
+
+    def adapter(self, model: str = "{model}", task: str = "{task}", finetuning: str = "{finetuning}") -> str:
+        return f"{self.results}/{model}/adapters/{task}/{finetuning}"
+
+    def checkpoints(self, model: str = "{model}", task: str = "{task}", finetuning: str = "{finetuning}") -> str:
+        """Where training keeps what a killed job resumes from: outside every rule's output."""
+        return f"{self.results}/{model}/checkpoints/{task}/{finetuning}"
+
+    def _condition(self, kind: str, c: Condition | None, ending: str) -> str:
+        if c is None:
+            c = Condition("{model}", "{task}", "{finetuning}", "{language}", "{intervention}")
+        return f"{self.results}/{c.model}/{kind}/{c.task}/{c.finetuning}/{c.language}/{c.intervention}.{ending}"
+
+    def metrics(self, condition: Condition | None = None) -> str:
+        return self._condition("metrics", condition, "tsv")
+
+    def predictions(self, condition: Condition | None = None) -> str:
+        return self._condition("predictions", condition, "parquet")
+
+    def perplexity(self, model: str = "{model}", method: str = "{method}") -> str:
+        return f"{self.results}/{model}/perplexity/{method}.tsv"
+
+    def table(self, name: str = "{table}", ending: str = "tsv") -> str:
+        return f"{self.results}/tables/{name}.{ending}"
+
+    def figure(self, kind: str, model: str = "{model}", method: str = "{method}", ending: str = "svg") -> str:
+        return f"{self.results}/figures/{kind}.{model}.{method}.{ending}"
+
+    def log(self, *parts: str) -> str:
+        return "/".join([self.results, "logs", *parts]) + ".log"
+
+    def benchmark(self, *parts: str) -> str:
+        return "/".join([self.results, "benchmarks", *parts]) + ".tsv"

@@ -1,0 +1,240 @@
+"""Tables: one-row metric files and statistics gathered into data frames, written as TSV, Markdown and LaTeX.
+
+pandas and pyarrow are imported inside the functions, so that importing this module stays light.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from langneurons.conditions import Condition, Row
+from langneurons.files import write_atomically
+from langneurons.publishing.table_formats import MARK, printed, to_latex, to_markdown, to_tsv
+
+if TYPE_CHECKING:
+    import pandas
+
+CONDITION = ("model", "task", "finetuning", "language", "intervention")
+COUNTS = ("neurons", "examples", "dropped")
+PERCENTAGES = {
+    "xnli": ("accuracy",),
+    "xquad": ("exact_match", "f1", "exact_match_model_tokens", "f1_model_tokens"),
+}
+DECIMALS = {"interventions": 1, "finetuning": 1, "statistics": 4}
+NO_NEURON = "no neuron of this language: equal to no intervention"
+NO_METHOD = "Rows without a method: the source language without intervention."
+
+Metrics = dict[Condition, dict[str, float | int]]
+
+
+def read_metrics(paths: Iterable[str | os.PathLike]) -> Metrics:
+    """Read one-row metric files: condition -> neurons, examples, dropped (counts) and metrics in percent, 0 to 100.
+
+    An empty metric field is a missing value: its key is left out. Raises ValueError naming the file for a file that
+    is not there, has not exactly one row, lacks a column, holds something other than a number where one belongs, or
+    repeats the condition of another file.
+    """
+    metrics: Metrics = {}
+    origin: dict[Condition, str] = {}
+    for path in map(os.fspath, paths):
+        record = _read_record(path)
+        condition = Condition(*(record[name] for name in CONDITION))
+        if condition in metrics:
+            raise ValueError(f"{path}: the same condition as {origin[condition]}; keep one of the two files")
+        values: dict[str, float | int] = {name: _count(path, name, record[name]) for name in COUNTS}
+        for name in PERCENTAGES[condition.task]:
+            if record[name] != "":
+                values[name] = _percentage(path, name, record[name])
+        metrics[condition], origin[condition] = values, path
+    return metrics
+
+
+def condition_table(
+    rows: list[Row],
+    metrics: Mapping[Condition, Mapping[str, float | int]],
+    task: Literal["xnli", "xquad"],
+    metric: Literal["model_tokens", "mlqa"] | None,
+    titles: Mapping[str, str],
+    finetuning: bool,
+    baselines: list[Condition],
+) -> pandas.DataFrame:
+    """The measured conditions as a table at full precision (percent), a line a row of ``rows`` in their order.
+
+    Columns: model (its title), method (name of the comparison), finetuned_neurons (only with ``finetuning``),
+    language, neurons (how many the interventions of the row overwrite; missing where none does), and for each
+    intervention one column (xnli: accuracy) or ``{intervention}_em`` and ``{intervention}_f1`` (xquad; ``metric``
+    picks which of the two stored pairs; ignored for xnli). Each of ``baselines`` is a line with method ``""``,
+    first of its model. What was not measured is ``pandas.NA``, never 0.
+
+    Raises ValueError for an unknown task, metric or model, and for a row whose interventions overwrite different
+    numbers of neurons.
+    """
+    import pandas as pd
+
+    sources = _sources(task, metric)
+    interventions = list(dict.fromkeys(name for row in rows for name in row.cells))
+    if baselines and "none" not in interventions:
+        interventions.insert(0, "none")
+    lines = []
+    for model in dict.fromkeys([row.model for row in rows] + [c.model for c in baselines]):
+        lines += [Row(model, "", "", c.language, {"none": c}) for c in baselines if c.model == model]
+        lines += [row for row in rows if row.model == model]
+
+    table = {
+        "model": [_title(titles, row.model) for row in lines],
+        "method": [row.comparison for row in lines],
+        "finetuned_neurons": [row.neurons for row in lines],
+        "language": [row.language for row in lines],
+        "neurons": pd.array([_neurons(row, metrics) for row in lines], dtype="Int64"),
+    }
+    if not finetuning:
+        del table["finetuned_neurons"]
+    for intervention in interventions:
+        for suffix, source in sources.items():
+            found = [metrics.get(row.cells.get(intervention), {}).get(source, pd.NA) for row in lines]
+            table[intervention + suffix] = pd.array(found, dtype="Float64")
+    return pd.DataFrame(table)
+
+
+def statistics_table(
+    statistics: Mapping[tuple[str, str], str | os.PathLike], columns: list[str], titles: Mapping[str, str]
+) -> pandas.DataFrame:
+    """Mean over all neurons of the model of each statistic (Table 6): columns model (title), language, ``columns``.
+
+    ``statistics``: (model, language) -> statistics Parquet, a row of the table each, in this order. Raises ValueError
+    naming the file for a column it lacks (with those it has), a missing value in it, or a file without neurons.
+    """
+    import pandas as pd
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    lines = []
+    for (model, language), path in statistics.items():
+        if not Path(path).is_file():
+            raise ValueError(f"{path}: there is no such file; summarize the activations of {model}, {language}")
+        with pq.ParquetFile(path) as file:
+            known = file.schema_arrow.names
+            lacking = [name for name in columns if name not in known]
+            if lacking:
+                have = ", ".join(name for name in known if name not in ("layer", "neuron"))
+                raise ValueError(f"{path}: no column {lacking[0]}; write one of {have}")
+            read = file.read(columns=columns)
+        if not read.num_rows:
+            raise ValueError(f"{path}: holds no neuron; summarize the activations again")
+        means = {name: pc.mean(read[name].cast("float64"), skip_nulls=False).as_py() for name in columns}
+        for name, mean in means.items():
+            if mean is None or not math.isfinite(mean):
+                raise ValueError(f"{path}: column {name} holds values that are no numbers; summarize again")
+        lines.append({"model": _title(titles, model), "language": language, **means})
+    return pd.DataFrame(lines, columns=["model", "language", *columns])
+
+
+def write_table(
+    frame: pandas.DataFrame,
+    stem: str | os.PathLike,
+    kind: Literal["interventions", "finetuning", "statistics"],
+    caption: str,
+    notes: Iterable[str] = (),
+) -> list[str]:
+    """Write ``stem`` + ``.tsv`` (full precision, nothing where a value is missing), ``.md`` and ``.tex``.
+
+    ``frame`` as ``condition_table`` or ``statistics_table`` gives it. Markdown and LaTeX print one decimal (four for
+    kind ``statistics``), exact match and F1 in one cell as EM (F1), mark cells whose intervention had no neuron to
+    act on, and end with ``notes``, a paragraph each. LaTeX needs the package booktabs. Same input, same bytes.
+    Returns the three paths. Raises ValueError for an unknown ``kind``.
+    """
+    if kind not in DECIMALS:
+        raise ValueError(f"kind of table {kind!r}: write one of {', '.join(DECIMALS)}")
+    header, body = printed(frame, DECIMALS[kind])
+    notes = list(notes)
+    if "method" in frame and (frame["method"] == "").any():
+        notes.insert(0, NO_METHOD)
+    if any(MARK in cell for line in body for cell in line):
+        notes.insert(0, f"{MARK} {NO_NEURON}")
+    texts = {
+        "tsv": to_tsv(frame),
+        "md": to_markdown(header, body, caption, notes),
+        "tex": to_latex(header, body, caption, notes, label=Path(stem).name),
+    }
+    for ending, text in texts.items():
+        with write_atomically(f"{os.fspath(stem)}.{ending}") as partial:
+            partial.write_text(text, encoding="utf-8", newline="\n")
+    return [f"{os.fspath(stem)}.{ending}" for ending in texts]
+
+
+# Reading
+
+
+def _read_record(path: str) -> dict[str, str]:
+    """The one row of a metric file, by column."""
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: there is no such file; evaluate this condition")
+    with open(path, encoding="utf-8", newline="") as file:
+        lines = list(csv.reader(file, delimiter="\t"))
+    if len(lines) != 2:
+        raise ValueError(f"{path}: must hold a header and exactly one row, holds {max(len(lines) - 1, 0)} rows")
+    if len(lines[0]) != len(lines[1]):
+        raise ValueError(f"{path}: the header has {len(lines[0])} columns, the row {len(lines[1])}; write one each")
+    record = dict(zip(*lines, strict=True))
+    task = record.get("task", "")
+    if "task" in record and task not in PERCENTAGES:
+        raise ValueError(f"{path}: unknown task {task!r}; write one of {', '.join(PERCENTAGES)}")
+    lacking = [name for name in (*CONDITION, *COUNTS, *PERCENTAGES.get(task, ())) if name not in record]
+    if lacking:
+        raise ValueError(f"{path}: no column {', '.join(lacking)}; evaluate this condition again")
+    return record
+
+
+def _count(path: str, name: str, text: str) -> int:
+    if not re.fullmatch(r"\d+", text, re.ASCII):
+        raise ValueError(f"{path}: {name} is {text!r}; write a whole number, 0 or more")
+    return int(text)
+
+
+def _percentage(path: str, name: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 100:
+        raise ValueError(f"{path}: {name} is {text!r}; write a number from 0 to 100, or nothing if not measured")
+    return value
+
+
+# Gathering
+
+
+def _sources(task: str, metric: str | None) -> dict[str, str]:
+    """Suffix of a table's column -> key of the metrics."""
+    if task == "xnli":
+        return {"": "accuracy"}
+    if task != "xquad":
+        raise ValueError(f"unknown task {task!r}; write one of {', '.join(PERCENTAGES)}")
+    endings = {"mlqa": "", "model_tokens": "_model_tokens"}
+    if metric not in endings:
+        raise ValueError(f"unknown metric {metric!r}; write one of {', '.join(endings)}")
+    return {"_em": "exact_match" + endings[metric], "_f1": "f1" + endings[metric]}
+
+
+def _title(titles: Mapping[str, str], model: str) -> str:
+    if model not in titles:
+        raise ValueError(f"no title for model {model!r}; titles has {', '.join(titles) or 'none'}")
+    return titles[model]
+
+
+def _neurons(row: Row, metrics: Mapping[Condition, Mapping[str, float | int]]) -> int | None:
+    """How many neurons the row's interventions overwrite; None if none was measured."""
+    counts = {c: metrics[c]["neurons"] for name, c in row.cells.items() if name != "none" and c in metrics}
+    if len(set(counts.values())) > 1:
+        said = ", ".join(f"{c.intervention}: {n}" for c, n in counts.items())
+        raise ValueError(
+            f"{row.model}, {row.comparison}, {row.language}: interventions overwrite different numbers of neurons "
+            f"({said}); evaluate all of them with the same mask"
+        )
+    return next(iter(counts.values()), None)

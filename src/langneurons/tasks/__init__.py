@@ -1,0 +1,1 @@
+"""The tasks: data, prompt, collation and score of each."""

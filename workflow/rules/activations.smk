@@ -1,0 +1,64 @@
+# Counts of every neuron's activations, shard by shard; merged by language; then statistics.
+
+
+rule collect_activations:
+    input:
+        tokens=paths.tokens(),
+        model=paths.model(),
+    output:
+        paths.shard_activations(),
+    params:
+        batch_percentiles=settings.activations.batch_percentiles,
+        reference_tokens=settings.activations.reference_tokens,
+        every=settings.activations.every,
+        quantization=model_setting("quantization"),
+        dtype=model_setting("dtype"),
+    log:
+        paths.log("collect_activations", "{model}", "{language}", "{shard}"),
+    benchmark:
+        paths.benchmark("collect_activations", "{model}", "{language}", "{shard}")
+    resources:
+        gpu=1,
+        mem_mb=gpu_memory,
+        runtime=lambda wildcards, attempt: 240 * attempt,
+        batch_tokens=settings.activations.batch_tokens,
+    message:
+        "Activations of {wildcards.model} on {wildcards.language}, shard {wildcards.shard}"
+    script:
+        "../scripts/collect_activations.py"
+
+
+rule merge_activations:
+    input:
+        [paths.shard_activations(shard=shard) for shard in SHARDS],
+    output:
+        paths.activations(),
+    log:
+        paths.log("merge_activations", "{model}", "{language}"),
+    resources:
+        mem_mb=lambda wildcards, attempt: 16_000 * attempt,
+        runtime=60,
+    message:
+        "Merging the activations of {wildcards.model} on {wildcards.language}"
+    script:
+        "../scripts/merge_activations.py"
+
+
+rule summarize_activations:
+    input:
+        paths.activations(),
+    output:
+        paths.statistics(),
+    params:
+        percentiles=settings.statistics.percentiles,
+        site=settings.statistics.site,
+        estimate=settings.statistics.estimate,
+    log:
+        paths.log("summarize_activations", "{model}", "{language}"),
+    resources:
+        mem_mb=lambda wildcards, attempt: 16_000 * attempt,
+        runtime=60,
+    message:
+        "Statistics of {wildcards.model} on {wildcards.language}"
+    script:
+        "../scripts/summarize_activations.py"

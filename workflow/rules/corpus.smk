@@ -1,0 +1,114 @@
+# Text of each language, in shards; then blocks of tokens for each model.
+
+import os
+
+CORPUS = settings.corpus
+
+
+def corpus_file(wildcards):
+    """The user's file of a language, or an error that names the key."""
+    path = CORPUS.files.pattern.format(language=wildcards.language)
+    if not os.path.isfile(path):
+        raise WorkflowError(f"corpus.files.pattern: no file {path} for language '{wildcards.language}'")
+    return path
+
+
+if CORPUS.source == "demo":
+
+    rule write_demo_corpus:
+        output:
+            paths.corpus(),
+        params:
+            documents=CORPUS.demo.documents,
+            seed=settings.seed,
+        log:
+            paths.log("write_demo_corpus", "{language}", "{shard}"),
+        message:
+            "The miniature world in {wildcards.language}, shard {wildcards.shard}"
+        script:
+            "../scripts/write_demo_corpus.py"
+
+elif CORPUS.source == "files":
+
+    rule import_corpus_shard:
+        input:
+            corpus_file,
+        output:
+            paths.corpus(),
+        params:
+            shards=CORPUS.shards,
+            seed=settings.seed,
+        log:
+            paths.log("import_corpus_shard", "{language}", "{shard}"),
+        message:
+            "Text of {wildcards.language} from {input}, shard {wildcards.shard}"
+        script:
+            "../scripts/import_corpus_shard.py"
+
+else:
+
+    localrules:
+        download_corpus_shard,
+
+    rule download_corpus_shard:
+        output:
+            paths.corpus(),
+        params:
+            repository=CORPUS.hub.repository,
+            revision=CORPUS.hub.revision,
+            snapshot=CORPUS.hub.snapshot,
+            shards=CORPUS.shards,
+            seed=settings.seed,
+        log:
+            paths.log("download_corpus_shard", "{language}", "{shard}"),
+        retries: 3
+        message:
+            "Wikipedia in {wildcards.language}, shard {wildcards.shard}"
+        script:
+            "../scripts/download_corpus_shard.py"
+
+
+rule pack_tokens:
+    input:
+        corpus=paths.corpus(),
+        model=paths.model(),
+    output:
+        paths.tokens(),
+    params:
+        block=CORPUS.block,
+        tokens=per_shard(CORPUS.tokens),
+        heldout_fraction=CORPUS.heldout_fraction,
+        seed=settings.seed,
+    log:
+        paths.log("pack_tokens", "{model}", "{language}", "{shard}"),
+    benchmark:
+        paths.benchmark("pack_tokens", "{model}", "{language}", "{shard}")
+    resources:
+        mem_mb=4_000,
+        runtime=60,
+    message:
+        "Blocks of tokens: {wildcards.model}, {wildcards.language}, shard {wildcards.shard}"
+    script:
+        "../scripts/pack_tokens.py"
+
+
+rule pack_heldout_tokens:
+    input:
+        corpus=[paths.corpus(shard=shard) for shard in SHARDS],
+        model=paths.model(),
+    output:
+        paths.tokens(shard="heldout"),
+    params:
+        block=CORPUS.block,
+        tokens=settings.perplexity.tokens,
+        heldout_fraction=CORPUS.heldout_fraction,
+        seed=settings.seed,
+    log:
+        paths.log("pack_heldout_tokens", "{model}", "{language}"),
+    resources:
+        mem_mb=4_000,
+        runtime=60,
+    message:
+        "Held-out blocks of tokens: {wildcards.model}, {wildcards.language}"
+    script:
+        "../scripts/pack_heldout_tokens.py"

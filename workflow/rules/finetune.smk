@@ -1,0 +1,37 @@
+# LoRA on attention, and on the rows of a mask's neurons.
+
+
+def finetuning_input(wildcards):
+    _, method = split_finetuning(wildcards.finetuning)
+    source = getattr(settings.tasks, wildcards.task).source_language
+    files = {"model": paths.model(wildcards.model), "train": paths.task(wildcards.task, source, "train")}
+    if method:
+        files["mask"] = paths.neurons(wildcards.model, method)
+    return files
+
+
+rule finetune:
+    input:
+        unpack(finetuning_input),
+    output:
+        adapter=directory(paths.adapter()),
+    params:
+        quantization=model_setting("quantization"),
+        dtype=model_setting("dtype"),
+        finetuning=lambda wildcards: getattr(settings.finetuning, wildcards.task).model_dump(),
+        max_tokens=task_setting("max_tokens"),
+        prompt=task_setting("prompt"),
+        seed=settings.seed,
+    log:
+        paths.log("finetune", "{model}", "{task}", "{finetuning}"),
+    benchmark:
+        paths.benchmark("finetune", "{model}", "{task}", "{finetuning}")
+    resources:
+        gpu=1,
+        mem_mb=gpu_memory,
+        runtime=lambda wildcards, attempt: 720 * attempt,
+        checkpoints=lambda wildcards: paths.checkpoints(wildcards.model, wildcards.task, wildcards.finetuning),
+    message:
+        "Fine-tuning {wildcards.model} on {wildcards.task}: {wildcards.finetuning}"
+    script:
+        "../scripts/finetune.py"

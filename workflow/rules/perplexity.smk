@@ -1,0 +1,31 @@
+# Perplexity of every language with every language's neurons at zero, over the same held-out text.
+
+
+rule measure_perplexity:
+    input:
+        model=paths.model(),
+        mask=paths.neurons(),
+        tokens=lambda wildcards: [
+            paths.tokens(wildcards.model, language, "heldout")
+            for language in method_languages(settings, wildcards.method)
+        ],
+    output:
+        paths.perplexity(),
+    params:
+        languages=lambda wildcards: method_languages(settings, wildcards.method),
+        quantization=model_setting("quantization"),
+        dtype=model_setting("dtype"),
+        site=settings.interventions.site,
+    log:
+        paths.log("measure_perplexity", "{model}", "{method}"),
+    benchmark:
+        paths.benchmark("measure_perplexity", "{model}", "{method}")
+    resources:
+        gpu=1,
+        mem_mb=gpu_memory,
+        runtime=lambda wildcards, attempt: 240 * attempt,
+        batch_tokens=settings.activations.batch_tokens,
+    message:
+        "Perplexity change of {wildcards.model} by {wildcards.method}"
+    script:
+        "../scripts/measure_perplexity.py"

@@ -1,0 +1,31 @@
+"""Count the activations of every neuron on one shard."""
+
+from langneurons.jobs import fix_threads, job
+
+with job(snakemake.log[0], snakemake.threads):
+    from langneurons.activations.collector import collect
+    from langneurons.activations.storage import write_counts
+    from langneurons.corpus.packing import read_blocks
+    from langneurons.models.loading import load_base, snapshot_digest
+    from langneurons.models.neurons import find_neurons
+
+    fix_threads(snakemake.threads)
+    p, wildcards = snakemake.params, snakemake.wildcards
+    blocks, _ = read_blocks(snakemake.input.tokens, "statistics")
+    model = load_base(snakemake.input.model, "causal", p.quantization, p.dtype)
+    counts = collect(
+        model,
+        blocks,
+        batch_tokens=snakemake.resources.batch_tokens,
+        batch_percentiles=tuple(p.batch_percentiles),
+        every=p.every,
+        reference_tokens=p.reference_tokens,
+    )
+    metadata = {
+        "model": snapshot_digest(snakemake.input.model),
+        "language": wildcards.language,
+        "shards": [wildcards.shard],
+        "site": "gate",
+        "activation": find_neurons(model).activation,
+    }
+    write_counts(snakemake.output[0], counts, metadata)

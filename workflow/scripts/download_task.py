@@ -1,0 +1,14 @@
+"""Download one split of a task and bring it to the workflow's columns."""
+
+from langneurons.jobs import job
+
+with job(snakemake.log[0], network=True):
+    from langneurons.tasks.sources import download_task, import_xnli, import_xquad
+
+    p, wildcards = snakemake.params, snakemake.wildcards
+    source = download_task(p.task, p.hub["repository"], p.hub["revision"], wildcards.language, wildcards.split)
+    if p.task == "xnli":
+        fraction = p.train_fraction if wildcards.split == "train" else 1.0
+        import_xnli(source, snakemake.output[0], wildcards.language, fraction)
+    else:
+        import_xquad(source, snakemake.output[0], p.part, p.train_fraction)

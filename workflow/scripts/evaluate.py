@@ -1,0 +1,29 @@
+"""Evaluate one condition."""
+
+from langneurons.jobs import fix_threads, job
+
+with job(snakemake.log[0], snakemake.threads):
+    from langneurons.conditions import Condition
+    from langneurons.evaluation.condition import evaluate_xnli, evaluate_xquad, intervention, write_condition
+    from langneurons.finetuning.adapters import load_adapter
+    from langneurons.models.loading import load_base, load_tokenizer
+    from langneurons.tasks.sources import read_task
+
+    fix_threads(snakemake.threads)
+    p, inputs = snakemake.params, snakemake.input
+    condition = Condition(**{k: snakemake.wildcards.get(k) for k in Condition.__dataclass_fields__})
+    table = read_task(inputs.test, condition.task)
+    tokenizer = load_tokenizer(inputs.model)
+    kind = "classification" if condition.task == "xnli" else "causal"
+    model = load_adapter(load_base(inputs.model, kind, p.quantization, p.dtype), inputs.adapter)
+    context, neurons = intervention(model, condition, inputs.get("mask"), inputs.get("statistics"), p.site)
+    batch_tokens = snakemake.resources.batch_tokens
+    with context:
+        if condition.task == "xnli":
+            metrics, predictions = evaluate_xnli(model, tokenizer, table, p.max_tokens, batch_tokens)
+        else:
+            metrics, predictions = evaluate_xquad(
+                model, tokenizer, table, condition.language, p.prompt, p.max_tokens, p.max_new_tokens, batch_tokens
+            )
+    write_condition(condition, neurons, metrics, predictions, snakemake.output.metrics, snakemake.output.predictions)
+    print(f"{neurons} neurons overwritten; {metrics}")

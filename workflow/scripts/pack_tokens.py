@@ -1,0 +1,14 @@
+"""Pack one shard's documents into blocks of tokens for the statistics."""
+
+from langneurons.jobs import job
+
+with job(snakemake.log[0]):
+    from langneurons.corpus.documents import read_documents
+    from langneurons.corpus.packing import pack, write_blocks
+
+    p = snakemake.params
+    documents = read_documents(snakemake.input.corpus)
+    tokenizer = f"{snakemake.input.model}/tokenizer.json"
+    blocks = pack(documents, tokenizer, p.block, p.tokens, 0, p.heldout_fraction, p.seed)
+    write_blocks(snakemake.output[0], blocks)
+    print(f"{len(blocks['statistics'])} blocks of {p.block} tokens; the budget is {p.tokens} tokens")

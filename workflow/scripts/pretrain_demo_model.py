@@ -1,0 +1,10 @@
+"""Train a tiny model and its tokenizer on the run's own corpus."""
+
+from langneurons.jobs import fix_threads, job
+
+with job(snakemake.log[0], snakemake.threads):
+    from langneurons.demo.pretraining import make_model
+
+    fix_threads(snakemake.threads)
+    p = snakemake.params
+    make_model(list(snakemake.input), snakemake.output[0], p.model, p.heldout_fraction, p.seed)

@@ -1,0 +1,11 @@
+"""Write one shard of the miniature world."""
+
+from langneurons.jobs import job
+
+with job(snakemake.log[0]):
+    from langneurons.corpus.documents import write_documents
+    from langneurons.demo import world
+
+    language, shard = snakemake.wildcards.language, int(snakemake.wildcards.shard)
+    documents = world.write_documents(language, snakemake.params.seed, shard, snakemake.params.documents)
+    write_documents(snakemake.output[0], documents)
