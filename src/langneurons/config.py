@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator
 from typing import Annotated
 
 from pydantic import Field, ValidationError
-from pydantic_core import ErrorDetails
 
+from langneurons.config_faults import explain, listed, unknown
 from langneurons.sections import (
     Activations,
     Corpus,
@@ -67,86 +66,19 @@ class Config(Section):
 
 
 def load_config(raw: dict) -> Config:
-    """Validate a parsed configuration. ConfigError lists every fault at once."""
+    """Validate a parsed configuration.
+
+    ConfigError lists every fault at once: those of single keys, or, where there are none, those between keys.
+    """
     try:
         config = Config.model_validate(raw)
     except ValidationError as error:
-        faults = [_explain(e) for e in error.errors()]
-        raise ConfigError(_text(faults)) from None
-    faults = [f"{path}: {what}" for path, what in _cross_checks(config)]
+        schema = Config.model_json_schema()
+        raise ConfigError(listed([explain(fault, schema) for fault in error.errors()])) from None
+    faults = list(dict.fromkeys(f"{path}: {what}" for path, what in _cross_checks(config)))
     if faults:
-        raise ConfigError(_text(faults))
+        raise ConfigError(listed(faults))
     return config
-
-
-def _text(faults: list[str]) -> str:
-    head = "the configuration has a fault" if len(faults) == 1 else f"the configuration has {len(faults)} faults"
-    return head + ":\n" + "\n".join(f"  {fault}" for fault in faults)
-
-
-def _explain(error: ErrorDetails) -> str:
-    """One line of one pydantic error, in the configuration's own words."""
-    keys = _without_tags(error["loc"])
-    path = "".join(f"[{k}]" if isinstance(k, int) else f".{k}" for k in keys).lstrip(".")
-    if error["type"] == "extra_forbidden":
-        return f"{path}: unknown key{_did_you_mean(str(keys[-1]), _siblings(keys[:-1]))}"
-    if error["type"] == "missing":
-        return f"{path}: missing; add it, config/README.md says what it means"
-    if error["type"].startswith("union_tag"):
-        context = error.get("ctx", {})
-        tag = context.get("discriminator", "'kind'").strip("'")
-        return f"{path}.{tag}: is {context.get('tag', 'missing')!r}; write one of {context.get('expected_tags', 'those in config/README.md')}"
-    message = error["msg"].removeprefix("Value error, ")
-    shown = "" if isinstance(error["input"], (dict, list)) else f" is {error['input']!r};"
-    if error["type"] == "string_pattern_mismatch":
-        message = f"should match {error['ctx']['pattern']}"
-        if keys[-1] == "revision":
-            message = "should be a commit of 40 hexadecimal digits, not a branch: a branch moves"
-    return f"{path}:{shown} {message[0].lower()}{message[1:]}"
-
-
-def _without_tags(location: tuple) -> list:
-    """Drop what pydantic puts into a location and a person did not write: union tags and "[key]"."""
-    tagged = location[:1] in {("models",), ("methods",), ("tables",)}
-    return [key for i, key in enumerate(location) if key != "[key]" and not (tagged and i == 2)]
-
-
-def _siblings(keys: list) -> list[str]:
-    """Keys that the schema knows at a place, whichever variant of a union it is."""
-    schema = Config.model_json_schema()
-    nodes = [schema]
-    for key in keys:
-        nodes = [
-            child
-            for node in nodes
-            for branch in _branches(node, schema)
-            for child in (
-                branch.get("properties", {}).get(key),
-                branch.get("additionalProperties"),
-                branch.get("items"),
-                *branch.get("patternProperties", {}).values(),
-            )
-            if isinstance(child, dict)
-        ]
-    return sorted({name for node in nodes for branch in _branches(node, schema) for name in branch.get("properties", {})})
-
-
-def _branches(node: dict, schema: dict) -> Iterator[dict]:
-    if "$ref" in node:
-        yield from _branches(schema["$defs"][node["$ref"].rsplit("/", 1)[1]], schema)
-        return
-    yield node
-    for child in node.get("oneOf", []) + node.get("anyOf", []):
-        yield from _branches(child, schema)
-
-
-def _did_you_mean(word: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return (f"; did you mean '{near[0]}'?" if near else "; write") + f" (one of: {', '.join(known)})"
-
-
-def _unknown(word: str, known: list[str], what: str) -> str:
-    return f"unknown {what} '{word}'{_did_you_mean(word, sorted(known))}"
 
 
 def _cross_checks(config: Config) -> Iterator[tuple[str, str]]:
@@ -154,10 +86,10 @@ def _cross_checks(config: Config) -> Iterator[tuple[str, str]]:
     yield from _duplicates(corpus, "corpus.languages")
     for i, key in enumerate(config.run.models):
         if key not in config.models:
-            yield f"run.models[{i}]", _unknown(key, list(config.models), "model")
+            yield f"run.models[{i}]", unknown(key, list(config.models), "model")
     for i, key in enumerate(config.run.tables):
         if key not in config.tables:
-            yield f"run.tables[{i}]", _unknown(key, list(config.tables), "table")
+            yield f"run.tables[{i}]", unknown(key, list(config.tables), "table")
     if config.corpus.tokens < config.corpus.block * config.corpus.shards:
         least = config.corpus.block * config.corpus.shards
         yield "corpus.tokens", f"is {config.corpus.tokens}; a block a shard needs at least {least}"
@@ -168,12 +100,17 @@ def _cross_checks(config: Config) -> Iterator[tuple[str, str]]:
         for language, method in members.items():
             where = f"comparisons.{name}.{language}"
             if method not in config.methods:
-                yield where, _unknown(method, list(config.methods), "method")
+                yield where, unknown(method, list(config.methods), "method")
             elif (known := _languages_of(config, method)) and language not in known:
                 yield where, f"method '{method}' gives no neurons of '{language}', only of: {', '.join(known)}"
     for task in ("xnli", "xquad"):
         spec = getattr(config.tasks, task)
         yield from _duplicates(spec.languages, f"tasks.{task}.languages")
+    for where, percentiles in (
+        ("statistics.percentiles", config.statistics.percentiles),
+        ("activations.batch_percentiles", config.activations.batch_percentiles),
+    ):
+        yield from _duplicates([f"{p:g}" for p in percentiles], where)
     collected = set(config.activations.batch_percentiles)
     if config.statistics.estimate == "batch_mean":
         for p in config.statistics.percentiles:
@@ -182,7 +119,7 @@ def _cross_checks(config: Config) -> Iterator[tuple[str, str]]:
     yield from _table_checks(config)
     for i, method in enumerate(config.figures.methods):
         if method not in config.methods:
-            yield f"figures.methods[{i}]", _unknown(method, list(config.methods), "method")
+            yield f"figures.methods[{i}]", unknown(method, list(config.methods), "method")
 
 
 def _languages_of(config: Config, method: str) -> list[str]:
@@ -207,10 +144,11 @@ def _duplicates(languages: list[str], where: str) -> Iterator[tuple[str, str]]:
 
 
 def _method_checks(config: Config) -> Iterator[tuple[str, str]]:
+    randoms = {key for key, method in config.methods.items() if method.kind == "random"}
     for key, method in config.methods.items():
         where = f"methods.{key}"
         if method.kind == "lape" and method.set not in config.language_sets:
-            yield f"{where}.set", _unknown(method.set, list(config.language_sets), "language set")
+            yield f"{where}.set", unknown(method.set, list(config.language_sets), "language set")
         elif method.kind == "activation_probability":
             yield from _languages(method.languages, config.corpus.languages, f"{where}.languages")
             if method.threshold == "batch_mean" and method.percentile not in config.activations.batch_percentiles:
@@ -221,8 +159,8 @@ def _method_checks(config: Config) -> Iterator[tuple[str, str]]:
                 )
         elif method.kind == "random":
             if method.like not in config.comparisons:
-                yield f"{where}.like", _unknown(method.like, list(config.comparisons), "comparison")
-            elif any(config.methods[m].kind == "random" for m in config.comparisons[method.like].values() if m in config.methods):
+                yield f"{where}.like", unknown(method.like, list(config.comparisons), "comparison")
+            elif any(m in randoms for m in config.comparisons[method.like].values()):
                 yield f"{where}.like", f"comparison '{method.like}' is itself random; name one that is not"
 
 
@@ -232,7 +170,7 @@ def _table_checks(config: Config) -> Iterator[tuple[str, str]]:
         where = f"tables.{name}"
         for i, key in enumerate(table.models or []):
             if key not in config.models:
-                yield f"{where}.models[{i}]", _unknown(key, list(config.models), "model")
+                yield f"{where}.models[{i}]", unknown(key, list(config.models), "model")
         if table.kind == "statistics":
             yield from _languages(table.languages, config.corpus.languages, f"{where}.languages")
             values, place, plain = table.columns, "columns", {"mean", "std", "positive"}
@@ -241,10 +179,10 @@ def _table_checks(config: Config) -> Iterator[tuple[str, str]]:
             wanted = table.languages or task.languages
             for i, language in enumerate(table.languages or []):
                 if language not in task.languages:
-                    yield f"{where}.languages[{i}]", _unknown(language, task.languages, "target language")
+                    yield f"{where}.languages[{i}]", unknown(language, task.languages, "target language")
             for i, comparison in enumerate(table.comparisons):
                 if comparison not in config.comparisons:
-                    yield f"{where}.comparisons[{i}]", _unknown(comparison, list(config.comparisons), "comparison")
+                    yield f"{where}.comparisons[{i}]", unknown(comparison, list(config.comparisons), "comparison")
                     continue
                 yield from _comparison_checks(config, table, wanted, comparison, f"{where}.comparisons[{i}]")
             values, place, plain = table.interventions, "interventions", {"none", "mean", "zero"}
@@ -254,7 +192,7 @@ def _table_checks(config: Config) -> Iterator[tuple[str, str]]:
             if PERCENTILE.match(value):
                 yield f"{where}.{place}[{i}]", f"{value} is not collected; add {value[1:]} to statistics.percentiles"
             else:
-                yield f"{where}.{place}[{i}]", _unknown(value, sorted(plain | percentiles), "intervention")
+                yield f"{where}.{place}[{i}]", unknown(value, list(plain | percentiles), place[:-1])
 
 
 def _comparison_checks(config, table, wanted: list[str], comparison: str, where: str) -> Iterator[tuple[str, str]]:

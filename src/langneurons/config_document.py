@@ -24,7 +24,8 @@ INTRODUCTION = """\
 `config/config.yaml` is the base file: the paper's experiment, always read first. An overlay changes single
 keys of it: `snakemake --configfile config/demo.yaml`. Dictionaries are merged key by key, at every depth;
 lists and single values are replaced. So an overlay can add a model, a method or a table, but not remove one:
-`run.models` and `figures.methods` choose which of them are used. Several overlays apply from left to right.
+`run` and `figures.methods` choose which of them are used. To take a model from elsewhere, add it under a
+key of its own: under an existing key the two forms' keys would mix. Several overlays apply from left to right.
 
 The whole is checked before any job starts, and every fault is a line with the key's path. A *default* below is
 what a key has if no file sets it, in JSON (which is YAML too); keys without one are *required*. This page and
@@ -36,9 +37,9 @@ PATTERNS = {
     r"^[a-z]{2}$": "language code",
     r"^[0-9a-f]{40}$": "commit (40 hexadecimal digits)",
     r"^\d{8}$": "date (8 digits)",
-    sections.KEY: "key (`a-z 0-9 . -`)",
-    r"^[a-z0-9_]+$": "key (`a-z 0-9 _`)",
+    sections.KEY: "key of methods",
 }
+KEYS = {sections.KEY: "`a-z`, `0-9`, `.` and `-`", r"^[a-z0-9_]+$": "`a-z`, `0-9` and `_`"}
 BOUNDS = (("exclusiveMinimum", ">"), ("minimum", "≥"), ("exclusiveMaximum", "<"), ("maximum", "≤"))
 
 
@@ -68,9 +69,8 @@ def _section(path: str, node: dict, schema: dict, depth: int) -> Iterator[str]:
         yield from _dictionary(path, *values, schema, depth)
         return
     body = _resolve(node, schema)
-    nested = {k: v for k, v in body["properties"].items() if k in body["required"] and _is_section(v, schema)} if (
-        "required" in body
-    ) else {}
+    required = body.get("required", ())
+    nested = {k: v for k, v in body["properties"].items() if k in required and _is_section(v, schema)}
     rows = _rows(body, schema, _model(node), skip=tuple(nested))
     if rows:
         yield _table(rows)
@@ -86,19 +86,19 @@ def _section(path: str, node: dict, schema: dict, depth: int) -> Iterator[str]:
 
 def _dictionary(path: str, pattern: str | None, value: dict, schema: dict, depth: int) -> Iterator[str]:
     """A dictionary with free keys: a table a variant of a union, or one row."""
-    entry = f"{path}.<key>"
     if "discriminator" not in value:
+        entry = f"{path}.<key>"
         inner = _values(value)
         if inner:
-            entry, (pattern, value) = f"{entry}.<{PATTERNS.get(inner[0], 'key')}>", inner
+            entry, value = f"{entry}.<{PATTERNS.get(inner[0], 'key')}>", inner[1]
         yield _table([(f"`{entry}`", _type(value, schema), "", "As many as wanted.")])
         return
     tag, mapping = value["discriminator"]["propertyName"], value["discriminator"]["mapping"]
-    yield f"`{path}.<key>`, where the key is a {PATTERNS.get(pattern, 'word')}, has one of these forms, by its `{tag}`.\n"
+    keys = KEYS.get(pattern, "anything")
+    yield f"Each entry `{path}.<key>` has one of these forms, by its `{tag}`; its key is written in {keys}.\n"
     for variant in value["oneOf"]:
-        tags = [name for name, reference in mapping.items() if reference == variant["$ref"]]
-        # In the order of the file's own choices, not of the mapping's.
         body = _resolve(variant, schema)
+        tags = [name for name, reference in mapping.items() if reference == variant["$ref"]]
         tags = body["properties"][tag].get("enum", tags)
         yield f"{'#' * (depth + 1)} {path}, {tag}: {' or '.join(tags)}\n"
         yield _table(_rows(body, schema, _model(variant)))
@@ -152,16 +152,19 @@ def _type(node: dict, schema: dict) -> str:
     if "enum" in node:
         return " or ".join(f"`{choice}`" for choice in node["enum"])
     if "anyOf" in node:
-        return " or ".join(_type(choice, schema) for choice in node["anyOf"])
+        return ", or ".join(_type(choice, schema) for choice in node["anyOf"])
     kind = node["type"]
     if kind == "array":
         if "prefixItems" in node:
-            return f"list of {len(node['prefixItems'])}: " + ", ".join(_type(item, schema) for item in node["prefixItems"])
-        least = f", at least {node['minItems']}" if "minItems" in node else ""
+            items = ", ".join(_type(item, schema) for item in node["prefixItems"])
+            return f"list of {len(node['prefixItems'])}: {items}"
+        least = f" (at least {node['minItems']})" if "minItems" in node else ""
         return f"list{least}: {_type(node['items'], schema)}"
     if kind == "string":
         pattern = node.get("pattern")
         return "text" if pattern is None else PATTERNS.get(pattern, f"text matching `{pattern}`")
+    if kind == "null":
+        return "`null`"
     bounds = [f"{sign} {node[bound]}" for bound, sign in BOUNDS if bound in node]
     return " ".join([kind, " and ".join(bounds)]).strip()
 

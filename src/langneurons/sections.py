@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 KEY = r"^[a-z0-9][a-z0-9.-]*$"
 Percentile = Annotated[float, Field(gt=0, lt=100)]
 Share = Annotated[float, Field(gt=0, le=1)]
+Beta = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(gt=0)]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2}$")]
 ModelKey = Annotated[str, Field(pattern=KEY)]
@@ -51,15 +52,20 @@ class DemoModel(Section):
     key_value_heads: Positive = Field(2, description="Key and value heads; divides the heads.")
     head_dim: Positive = Field(32, description="Width of a head; need not be hidden / heads.")
     vocabulary: Annotated[int, Field(ge=300)] = Field(4096, description="Size of the tokenizer's vocabulary.")
-    steps: Positive = Field(800, description="Steps of pretraining.")
-    batch: Positive = Field(32, description="Blocks a step.")
-    block: Positive = Field(64, description="Tokens a block of pretraining.")
-    learning_rate: Annotated[float, Field(gt=0)] = Field(2e-3, description="Peak learning rate of pretraining.")
+    steps: Positive = Field(900, description="Steps of pretraining.")
+    batch: Positive = Field(8, description="Blocks a step.")
+    block: Positive = Field(128, description="Tokens a block of pretraining.")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(3e-3, description="Peak learning rate of pretraining.")
+    shares: dict[Language, Annotated[float, Field(gt=0, lt=1)]] = Field(
+        {}, description="Share of some languages in pretraining; the others divide the rest equally."
+    )
 
     @model_validator(mode="after")
     def _shapes(self) -> DemoModel:
         if self.heads % self.key_value_heads:
             raise ValueError(f"key_value_heads ({self.key_value_heads}) must divide heads ({self.heads})")
+        if sum(self.shares.values()) >= 1:
+            raise ValueError(f"shares add up to {sum(self.shares.values()):g}; leave something for the other languages")
         for key in ("hidden", "neurons"):
             if getattr(self, key) % 64:
                 raise ValueError(f"{key} must be a multiple of 64, for instance {-(-getattr(self, key) // 64) * 64}")
@@ -239,7 +245,7 @@ class Finetuning(Section):
     batch: Positive = Field(description="Examples a step.")
     epochs: Positive = Field(description="Epochs of the schedule.")
     checkpoint_epoch: Positive | None = Field(None, description="Epoch evaluated; null for the last.")
-    betas: tuple[Share, Share] = Field((0.95, 0.999), description="AdamW's betas.")
+    betas: tuple[Beta, Beta] = Field((0.95, 0.999), description="AdamW's betas.")
     weight_decay: Annotated[float, Field(ge=0)] = Field(0.1, description="AdamW's weight decay.")
     max_grad_norm: Annotated[float, Field(gt=0)] = Field(10.0, description="Gradient norm clipped at.")
     warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = Field(0.01, description="Share of steps that warm up.")

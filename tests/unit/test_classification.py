@@ -4,12 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from langneurons.evaluation.classification import (
-    batches_by_length,
-    classify,
-    pooled_logits,
-    use_last_real_token,
-)
+from langneurons.evaluation.classification import batches_by_length, classify
+from langneurons.models.pooling import pooled_logits, use_last_real_token
 from langneurons.tasks.xnli import collate
 
 EOS = 2  # separator of the sentences and padding at once
@@ -176,3 +172,20 @@ def test_batches_hold_every_row_once_within_the_budget(budget):
         assert (len(one) + 1) * lengths[one[0]] > budget or not two
     with pytest.raises(ValueError, match="batch_tokens is 0"):
         batches_by_length([1], 0)
+
+
+@pytest.mark.parametrize("peft", [False, True])
+def test_under_an_intervention(examples, peft):
+    from langneurons.interventions import intervene
+
+    model = adapted(build()) if peft else build()
+    neurons = {0: np.array([1, 5]), 1: np.array([0])}
+    values = {0: np.array([3.0, -2.0]), 1: np.array([4.0])}
+    plain = classify(model, examples, 30, EOS)
+    with intervene(model, neurons, values) as record:
+        logits = classify(model, examples, 30, EOS)
+        assert min(record.calls.values()) > 1
+        expected = np.stack([reference(model, e) for e in examples])
+    np.testing.assert_allclose(logits, expected, atol=1e-5)
+    assert np.abs(logits - plain).max() > 0.1
+    np.testing.assert_array_equal(classify(model, examples, 30, EOS), plain)

@@ -103,3 +103,15 @@ def test_faults():
         generate_answers(model, [[3], []], 3, [2], 0, 10)
     with pytest.raises(ValueError, match="max_new_tokens is 0"):
         generate_answers(model, [[3]], 0, [2], 0, 10)
+
+
+def test_under_an_intervention(prompts):
+    from langneurons.interventions import intervene
+
+    model = build("llama")
+    plain = generate_answers(model, prompts, NEW, [2], 0, 10_000)
+    neurons, values = {0: np.array([1, 7]), 1: np.array([0])}, {0: np.array([9.0, -9.0]), 1: np.array([9.0])}
+    with intervene(model, neurons, values):
+        expected = [step_by_step(model, p, {2})[0] for p in prompts]
+        assert generate_answers(model, prompts, NEW, [2], 0, 10_000) == expected
+    assert expected != plain == generate_answers(model, prompts, NEW, [2], 0, 10_000)

@@ -108,3 +108,14 @@ def test_rows_must_be_of_the_same_text():
         perplexity_rows({"vi": (1.0, 4)}, {"hi": {"hi": (1.0, 4)}}, {"vi": 9}, {"hi": 1})
     with pytest.raises(ValueError, match="neurons has nothing of 'hi'"):
         perplexity_rows({"vi": (1.0, 4)}, {"hi": {"vi": (1.0, 4)}}, {"vi": 9}, {"vi": 1})
+
+
+def test_under_an_intervention(model, blocks):
+    from langneurons.interventions import intervene
+
+    plain, _ = negative_log_likelihood(model, blocks, 40)
+    with intervene(model, {1: np.array([2, 3])}, {1: np.array([5.0, -5.0])}) as record:
+        changed, _ = negative_log_likelihood(model, blocks, 40)
+        assert record.calls == {1: 3}  # 7 blocks of 12 tokens, 3 a forward pass
+        assert changed == pytest.approx(definition(model, blocks), rel=1e-5)
+    assert abs(changed - plain) > 0.1

@@ -195,8 +195,8 @@ def test_a_checkpoint_of_another_run_is_not_resumed(tmp_path, change):
 
 @pytest.mark.parametrize("task", ["SEQ_CLS", "CAUSAL_LM"])
 def test_accumulated_gradients_are_those_of_the_large_batch(tmp_path, task):
-    """Examples of many lengths: the mean is over the labels of all parts, not over the parts' means."""
-    data, results, histories = examples(8), [], []
+    """Examples of many lengths, and a last part of one: the mean is over all labels, not over the parts' means."""
+    data, results, histories = examples(7), [], []
     for parts in (1, 4):
         model = adapted(task)
         options = {"epochs": 2, "batch_size": 8 // parts, "gradient_accumulation_steps": parts, "learning_rate": 1e-3}
@@ -215,7 +215,7 @@ def test_a_4bit_base_trains(tmp_path, bf16):
     model = add_lora(base, 4, 8, rows=ROWS, task_type="CAUSAL_LM")
     options = SETTINGS | {"bf16": bf16, "epochs": 8, "learning_rate": 0.02}
     history = train(model, examples(), Collator("CAUSAL_LM"), tmp_path / "c", **options)
-    assert np.mean([e["loss"] for e in history[-6:]]) < 0.95 * np.mean([e["loss"] for e in history[:6]])
+    assert np.mean([e["loss"] for e in history[-6:]]) < 0.97 * np.mean([e["loss"] for e in history[:6]])
     now = model.state_dict()
     for name, tensor in frozen.items():
         found = [key for key in now if key.replace(".base_layer", "") == f"base_model.model.{name}"]

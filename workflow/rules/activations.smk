@@ -7,21 +7,23 @@ rule collect_activations:
         model=paths.model(),
     output:
         paths.shard_activations(),
+    log:
+        paths.log("collect_activations", "{model}", "{language}", "{shard}"),
+    benchmark:
+        paths.benchmark("collect_activations", "{model}", "{language}", "{shard}")
+    conda:
+        "../../environment.yml"
+    resources:
+        gpu=1,
+        mem_mb=gpu_memory,
+        runtime=lambda wildcards, attempt: 240 * attempt,
+        batch_tokens=settings.activations.batch_tokens,
     params:
         batch_percentiles=settings.activations.batch_percentiles,
         reference_tokens=settings.activations.reference_tokens,
         every=settings.activations.every,
         quantization=model_setting("quantization"),
         dtype=model_setting("dtype"),
-    log:
-        paths.log("collect_activations", "{model}", "{language}", "{shard}"),
-    benchmark:
-        paths.benchmark("collect_activations", "{model}", "{language}", "{shard}")
-    resources:
-        gpu=1,
-        mem_mb=gpu_memory,
-        runtime=lambda wildcards, attempt: 240 * attempt,
-        batch_tokens=settings.activations.batch_tokens,
     message:
         "Activations of {wildcards.model} on {wildcards.language}, shard {wildcards.shard}"
     script:
@@ -35,6 +37,8 @@ rule merge_activations:
         paths.activations(),
     log:
         paths.log("merge_activations", "{model}", "{language}"),
+    conda:
+        "../../environment.yml"
     resources:
         mem_mb=lambda wildcards, attempt: 16_000 * attempt,
         runtime=60,
@@ -49,15 +53,17 @@ rule summarize_activations:
         paths.activations(),
     output:
         paths.statistics(),
+    log:
+        paths.log("summarize_activations", "{model}", "{language}"),
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 16_000 * attempt,
+        runtime=60,
     params:
         percentiles=settings.statistics.percentiles,
         site=settings.statistics.site,
         estimate=settings.statistics.estimate,
-    log:
-        paths.log("summarize_activations", "{model}", "{language}"),
-    resources:
-        mem_mb=lambda wildcards, attempt: 16_000 * attempt,
-        runtime=60,
     message:
         "Statistics of {wildcards.model} on {wildcards.language}"
     script:

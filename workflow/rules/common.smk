@@ -1,16 +1,20 @@
 # Settings, paths and the functions that rules share. Imports nothing heavy: every job parses this again.
 
+import os
 import re
+from dataclasses import asdict
 
 from snakemake.exceptions import WorkflowError
 
 from langneurons.conditions import (
+    baselines,
     method_languages,
     random_references,
     split_finetuning,
     split_intervention,
     statistics_languages,
     table_conditions,
+    table_rows,
 )
 from langneurons.config import ConfigError, load_config
 from langneurons.paths import Paths
@@ -79,3 +83,94 @@ def figure_files():
             kinds = ["neuron_counts", "neuron_overlap", "neuron_layers", "perplexity_change"]
             files += [paths.figure(kind, model, method, ending) for kind in kinds for ending in ("svg", "html")]
     return files
+
+
+def corpus_file(wildcards):
+    """The user's file of a language, or an error that names the key."""
+    path = settings.corpus.files.pattern.format(language=wildcards.language)
+    if not os.path.isfile(path):
+        raise WorkflowError(f"corpus.files.pattern: no file {path} for language '{wildcards.language}'")
+    return path
+
+
+def evaluation_input(wildcards):
+    value, method = split_intervention(wildcards.intervention)
+    files = {
+        "model": paths.model(wildcards.model),
+        "adapter": paths.adapter(wildcards.model, wildcards.task, wildcards.finetuning),
+        "test": paths.task(wildcards.task, wildcards.language, "test"),
+    }
+    if method:
+        files["mask"] = paths.neurons(wildcards.model, method)
+        files["statistics"] = paths.statistics(wildcards.model, wildcards.language)
+    return files
+
+
+def finetuning_input(wildcards):
+    _, method = split_finetuning(wildcards.finetuning)
+    source = getattr(settings.tasks, wildcards.task).source_language
+    files = {"model": paths.model(wildcards.model), "train": paths.task(wildcards.task, source, "train")}
+    if method:
+        files["mask"] = paths.neurons(wildcards.model, method)
+    return files
+
+
+def identification_input(wildcards):
+    """Counts of the method's languages; for random neurons, the masks whose numbers they copy."""
+    if settings.methods[wildcards.method].kind == "random":
+        references = random_references(settings, wildcards.method)
+        return {"masks": [paths.neurons(wildcards.model, m) for m in sorted(set(references.values()))]}
+    languages = statistics_languages(settings, wildcards.method)
+    return {"activations": [paths.activations(wildcards.model, language) for language in languages]}
+
+
+def method_params(wildcards):
+    """The method's own keys, and the languages that its set or comparison stands for."""
+    spec = settings.methods[wildcards.method]
+    chosen = spec.model_dump(exclude={"set", "like"}) | {"languages": method_languages(settings, wildcards.method)}
+    if spec.kind == "random":
+        chosen["references"] = random_references(settings, wildcards.method)
+    return chosen
+
+
+def table_input(wildcards):
+    table = settings.tables[wildcards.table]
+    if table.kind == "statistics":
+        models = table.models or settings.run.models
+        return {"statistics": [paths.statistics(m, language) for m in models for language in table.languages]}
+    return {"metrics": [paths.metrics(c) for c in table_conditions(settings, wildcards.table)]}
+
+
+def table_params(name):
+    """What a table's layout depends on: its own section, its rows, its models' titles, its task's metric."""
+    table = settings.tables[name]
+    chosen = table.model_dump()
+    models = table.models or settings.run.models
+    chosen["titles"] = {m: settings.models[m].title for m in models}
+    if table.kind != "statistics":
+        chosen["rows"] = [asdict(row) for row in table_rows(settings, name)]
+        chosen["baselines"] = [asdict(c) for c in baselines(settings, name)]
+        chosen["metric"] = getattr(getattr(settings.tasks, table.task), "metric", None)
+    return chosen
+
+
+def task_languages(task):
+    spec = getattr(settings.tasks, task)
+    return one_of(sorted({spec.source_language, *spec.languages}))
+
+
+def task_file(wildcards, task):
+    """The user's file of a task, or an error that names the key."""
+    spec = getattr(settings.tasks, task)
+    key, pattern = f"tasks.{task}.files.pattern", spec.files.pattern
+    if task == "xquad" and wildcards.split == "train" and spec.train == "squad":
+        key, pattern = "tasks.xquad.files.squad", spec.files.squad
+    path = pattern.format(language=wildcards.language, split=wildcards.split)
+    if not os.path.isfile(path):
+        raise WorkflowError(f"{key}: no file {path}")
+    return path
+
+
+def xquad_part(wildcards):
+    """Which questions of XQuAD a split takes: all of them only where SQuAD trains."""
+    return "all" if settings.tasks.xquad.train == "squad" else wildcards.split

@@ -1,16 +1,6 @@
 # Text of each language, in shards; then blocks of tokens for each model.
 
-import os
-
 CORPUS = settings.corpus
-
-
-def corpus_file(wildcards):
-    """The user's file of a language, or an error that names the key."""
-    path = CORPUS.files.pattern.format(language=wildcards.language)
-    if not os.path.isfile(path):
-        raise WorkflowError(f"corpus.files.pattern: no file {path} for language '{wildcards.language}'")
-    return path
 
 
 if CORPUS.source == "demo":
@@ -18,11 +8,13 @@ if CORPUS.source == "demo":
     rule write_demo_corpus:
         output:
             paths.corpus(),
+        log:
+            paths.log("write_demo_corpus", "{language}", "{shard}"),
+        conda:
+            "../../environment.yml"
         params:
             documents=CORPUS.demo.documents,
             seed=settings.seed,
-        log:
-            paths.log("write_demo_corpus", "{language}", "{shard}"),
         message:
             "The miniature world in {wildcards.language}, shard {wildcards.shard}"
         script:
@@ -35,11 +27,13 @@ elif CORPUS.source == "files":
             corpus_file,
         output:
             paths.corpus(),
+        log:
+            paths.log("import_corpus_shard", "{language}", "{shard}"),
+        conda:
+            "../../environment.yml"
         params:
             shards=CORPUS.shards,
             seed=settings.seed,
-        log:
-            paths.log("import_corpus_shard", "{language}", "{shard}"),
         message:
             "Text of {wildcards.language} from {input}, shard {wildcards.shard}"
         script:
@@ -53,15 +47,17 @@ else:
     rule download_corpus_shard:
         output:
             paths.corpus(),
+        log:
+            paths.log("download_corpus_shard", "{language}", "{shard}"),
+        retries: 3
+        conda:
+            "../../environment.yml"
         params:
             repository=CORPUS.hub.repository,
             revision=CORPUS.hub.revision,
             snapshot=CORPUS.hub.snapshot,
             shards=CORPUS.shards,
             seed=settings.seed,
-        log:
-            paths.log("download_corpus_shard", "{language}", "{shard}"),
-        retries: 3
         message:
             "Wikipedia in {wildcards.language}, shard {wildcards.shard}"
         script:
@@ -74,18 +70,20 @@ rule pack_tokens:
         model=paths.model(),
     output:
         paths.tokens(),
+    log:
+        paths.log("pack_tokens", "{model}", "{language}", "{shard}"),
+    benchmark:
+        paths.benchmark("pack_tokens", "{model}", "{language}", "{shard}")
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=4_000,
+        runtime=60,
     params:
         block=CORPUS.block,
         tokens=per_shard(CORPUS.tokens),
         heldout_fraction=CORPUS.heldout_fraction,
         seed=settings.seed,
-    log:
-        paths.log("pack_tokens", "{model}", "{language}", "{shard}"),
-    benchmark:
-        paths.benchmark("pack_tokens", "{model}", "{language}", "{shard}")
-    resources:
-        mem_mb=4_000,
-        runtime=60,
     message:
         "Blocks of tokens: {wildcards.model}, {wildcards.language}, shard {wildcards.shard}"
     script:
@@ -98,16 +96,18 @@ rule pack_heldout_tokens:
         model=paths.model(),
     output:
         paths.tokens(shard="heldout"),
+    log:
+        paths.log("pack_heldout_tokens", "{model}", "{language}"),
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=4_000,
+        runtime=60,
     params:
         block=CORPUS.block,
         tokens=settings.perplexity.tokens,
         heldout_fraction=CORPUS.heldout_fraction,
         seed=settings.seed,
-    log:
-        paths.log("pack_heldout_tokens", "{model}", "{language}"),
-    resources:
-        mem_mb=4_000,
-        runtime=60,
     message:
         "Held-out blocks of tokens: {wildcards.model}, {wildcards.language}"
     script:

@@ -1,20 +1,22 @@
 # LoRA on attention, and on the rows of a mask's neurons.
 
 
-def finetuning_input(wildcards):
-    _, method = split_finetuning(wildcards.finetuning)
-    source = getattr(settings.tasks, wildcards.task).source_language
-    files = {"model": paths.model(wildcards.model), "train": paths.task(wildcards.task, source, "train")}
-    if method:
-        files["mask"] = paths.neurons(wildcards.model, method)
-    return files
-
-
 rule finetune:
     input:
         unpack(finetuning_input),
     output:
         adapter=directory(paths.adapter()),
+    log:
+        paths.log("finetune", "{model}", "{task}", "{finetuning}"),
+    benchmark:
+        paths.benchmark("finetune", "{model}", "{task}", "{finetuning}")
+    conda:
+        "../../environment.yml"
+    resources:
+        gpu=1,
+        mem_mb=gpu_memory,
+        runtime=lambda wildcards, attempt: 720 * attempt,
+        checkpoints=lambda wildcards: paths.checkpoints(wildcards.model, wildcards.task, wildcards.finetuning),
     params:
         quantization=model_setting("quantization"),
         dtype=model_setting("dtype"),
@@ -22,15 +24,6 @@ rule finetune:
         max_tokens=task_setting("max_tokens"),
         prompt=task_setting("prompt"),
         seed=settings.seed,
-    log:
-        paths.log("finetune", "{model}", "{task}", "{finetuning}"),
-    benchmark:
-        paths.benchmark("finetune", "{model}", "{task}", "{finetuning}")
-    resources:
-        gpu=1,
-        mem_mb=gpu_memory,
-        runtime=lambda wildcards, attempt: 720 * attempt,
-        checkpoints=lambda wildcards: paths.checkpoints(wildcards.model, wildcards.task, wildcards.finetuning),
     message:
         "Fine-tuning {wildcards.model} on {wildcards.task}: {wildcards.finetuning}"
     script:

@@ -9,22 +9,24 @@ if models_from("demo"):
             ],
         output:
             directory(paths.model()),
+        log:
+            paths.log("pretrain_demo_model", "{model}"),
+        benchmark:
+            paths.benchmark("pretrain_demo_model", "{model}")
+        wildcard_constraints:
+            model=one_of(models_from("demo")),
+        priority: 10
+        conda:
+            "../../environment.yml"
+        resources:
+            mem_mb=3_000,
+            runtime=60,
         params:
             model=lambda wildcards: settings.models[wildcards.model].model_dump(
                 exclude={"title", "source", "quantization", "dtype"}
             ),
             heldout_fraction=settings.corpus.heldout_fraction,
             seed=settings.seed,
-        wildcard_constraints:
-            model=one_of(models_from("demo")),
-        log:
-            paths.log("pretrain_demo_model", "{model}"),
-        benchmark:
-            paths.benchmark("pretrain_demo_model", "{model}")
-        resources:
-            mem_mb=3_000,
-            runtime=60,
-        priority: 10
         message:
             "Pretraining the tiny model {wildcards.model}"
         script:
@@ -38,10 +40,12 @@ if models_from("files"):
             lambda wildcards: settings.models[wildcards.model].path,
         output:
             directory(paths.model()),
-        wildcard_constraints:
-            model=one_of(models_from("files")),
         log:
             paths.log("import_model", "{model}"),
+        wildcard_constraints:
+            model=one_of(models_from("files")),
+        conda:
+            "../../environment.yml"
         message:
             "Model {wildcards.model} from {input}"
         script:
@@ -56,14 +60,16 @@ if models_from("hub"):
     rule download_model:
         output:
             directory(paths.model()),
+        log:
+            paths.log("download_model", "{model}"),
+        wildcard_constraints:
+            model=one_of(models_from("hub")),
+        retries: 3
+        conda:
+            "../../environment.yml"
         params:
             repository=model_setting("repository"),
             revision=model_setting("revision"),
-        wildcard_constraints:
-            model=one_of(models_from("hub")),
-        log:
-            paths.log("download_model", "{model}"),
-        retries: 3
         message:
             "Downloading {wildcards.model}"
         script:

@@ -11,20 +11,22 @@ rule measure_perplexity:
         ],
     output:
         paths.perplexity(),
-    params:
-        languages=lambda wildcards: method_languages(settings, wildcards.method),
-        quantization=model_setting("quantization"),
-        dtype=model_setting("dtype"),
-        site=settings.interventions.site,
     log:
         paths.log("measure_perplexity", "{model}", "{method}"),
     benchmark:
         paths.benchmark("measure_perplexity", "{model}", "{method}")
+    conda:
+        "../../environment.yml"
     resources:
         gpu=1,
         mem_mb=gpu_memory,
         runtime=lambda wildcards, attempt: 240 * attempt,
         batch_tokens=settings.activations.batch_tokens,
+    params:
+        languages=lambda wildcards: method_languages(settings, wildcards.method),
+        quantization=model_setting("quantization"),
+        dtype=model_setting("dtype"),
+        site=settings.interventions.site,
     message:
         "Perplexity change of {wildcards.model} by {wildcards.method}"
     script:

@@ -76,11 +76,19 @@ def build_model(settings: dict, seed: int):
     return MistralForCausalLM(MistralConfig(**shape, sliding_window=None))
 
 
-def pretrain(model, documents: dict[str, list[list[int]]], settings: dict, seed: int, log=print) -> list[float]:
-    """Train ``model`` on token lists by language, every language equally often. Returns the losses.
+def language_weights(languages: list[str], shares: dict[str, float]) -> list[float]:
+    """Share of each language: those given, and an equal part of the rest for the others."""
+    rest = [language for language in languages if language not in shares]
+    left = 1 - sum(shares[language] for language in languages if language in shares)
+    return [shares[language] if language in shares else left / len(rest) for language in languages]
 
-    Each step takes ``batch`` blocks of ``block`` tokens at random offsets of the languages' streams;
-    AdamW, linear warm-up over 5 % of the steps, cosine decay to a tenth.
+
+def pretrain(model, documents: dict[str, list[list[int]]], settings: dict, seed: int, log=print) -> list[float]:
+    """Train ``model`` on token lists by language. Returns the losses.
+
+    Each step takes ``batch`` blocks of ``block`` tokens at random offsets of the languages' streams, a
+    language drawn by its share (``shares``; what they leave is divided equally: as in real corpora, one
+    language may dominate). AdamW, linear warm-up over 5 % of the steps, cosine decay to a tenth.
     """
     import math
 
@@ -91,7 +99,7 @@ def pretrain(model, documents: dict[str, list[list[int]]], settings: dict, seed:
     for language, stream in streams.items():
         if len(stream) <= block:
             raise ValueError(f"the corpus of '{language}' has {len(stream)} tokens; pretraining needs more than {block}")
-    languages = list(streams)
+    languages, weights = list(streams), language_weights(list(streams), settings["shares"])
     rng = random.Random(seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings["learning_rate"], betas=(0.9, 0.98), weight_decay=0.05)
     warm = max(1, steps // 20)
@@ -105,7 +113,7 @@ def pretrain(model, documents: dict[str, list[list[int]]], settings: dict, seed:
     model.train()
     losses = []
     for step in range(steps):
-        chosen = [languages[(step * batch + i) % len(languages)] for i in range(batch)]
+        chosen = rng.choices(languages, weights, k=batch)
         rows = []
         for language in chosen:
             start = rng.randrange(len(streams[language]) - block)

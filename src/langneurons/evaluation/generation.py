@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import torch
 
-from langneurons.evaluation.classification import batches_by_length, inference, position_ids
+from langneurons.evaluation.classification import batches_by_length, inference
+from langneurons.models.pooling import position_ids
 from langneurons.tasks.xquad import pad_left
 
 _LOOK = 4

@@ -67,7 +67,7 @@ def finetune(
         print(f"{sum(len(r) for r in rows.values())} neurons of {'+'.join(languages)} train")
     model = add_lora(model, settings["rank"], settings["alpha"], rows=rows, task_type=task_type, seed=seed)
     if task == "xnli":
-        from langneurons.evaluation.classification import use_last_real_token
+        from langneurons.models.pooling import use_last_real_token
 
         use_last_real_token(model)
     history = train(

@@ -175,6 +175,15 @@ def _trainer_class():
     class AdapterTrainer(Trainer):
         """The Trainer, which here stops at a loss that is not finite and saves what trains and nothing else."""
 
+        def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+            result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            if num_items_in_batch is None or self._loss_shifts_labels:
+                return result
+            # A classifier's loss is its batch's mean whatever the Trainer asks, and the Trainer would add up the means
+            # of an accumulated batch's parts: weight each by its share of the examples.
+            share = inputs["labels"].numel() / num_items_in_batch
+            return (result[0] * share, result[1]) if return_outputs else result * share
+
         def training_step(self, model, inputs, num_items_in_batch=None):
             loss = super().training_step(model, inputs, num_items_in_batch)
             if not torch.isfinite(loss):

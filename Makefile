@@ -1,0 +1,41 @@
+# Two commands do everything: `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test lint format plan clean
+
+demo: $(READY)
+	$(BIN)/snakemake --profile profiles/demo
+	@echo
+	@echo "Tables:  results/demo/tables/   (start with xnli.md)"
+	@echo "Figures: results/demo/figures/  (.svg, and .html to open in a browser)"
+
+test: $(READY) lint
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflow
+	$(BIN)/python -m langneurons.config_document
+
+# What a run of the paper's configuration would do; touches nothing.
+plan: $(READY)
+	$(BIN)/snakemake --dry-run --quiet rules
+
+# The environment is made again when a pin changes.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	touch $@
+
+clean:
+	rm -rf results/demo resources/demo

@@ -1,0 +1,200 @@
+"""Counts of every neuron's values in fixed log-linear bins: exact to merge, and any percentile afterwards.
+
+A bin holds the values that share sign, exponent and the five leading mantissa bits, as they stand in the bits of a
+float32 or a bfloat16: its middle is within 1/64 of any value in it. Of magnitudes 2^-10 to 2^11 there are 672 bins a
+sign. Below, one bin a sign (0 to 2^-10); zero has a bin of its own; above, one open bin a sign, bounded by the
+neuron's own extremes. In ascending order: open, 672, small, zero, small, 672, open.
+
+Counts are integers, so adding them is associative and commutative. So is adding the float64 sums: each term is first
+split into limbs of fixed quanta, and multiples of one quantum add without rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+MANTISSA_BITS = 5
+SHIFT = 23 - MANTISSA_BITS  # of a float32's bits
+LOWEST, HIGHEST = -10, 11  # exponents: the bins of full resolution cover magnitudes 2^LOWEST to 2^HIGHEST
+KEY_OFFSET = ((127 + LOWEST) << MANTISSA_BITS) - 2  # (magnitude's bits >> SHIFT) - KEY_OFFSET: 2 at 2^LOWEST
+ZERO_BIN = ((HIGHEST - LOWEST) << MANTISSA_BITS) + 2  # index of the bin of zero; also the number of bins a sign
+BINS = 2 * ZERO_BIN + 1
+LAYOUT = {"mantissa_bits": MANTISSA_BITS, "lowest_exponent": LOWEST, "highest_exponent": HIGHEST, "bins": BINS}
+
+# Terms of a sum are split into multiples of these. A limb is exact up to 2^53 quanta and a term puts at most 2^25 of
+# them into the lower two: 2^28 terms (blocks of tokens) add exactly while a total stays below 2^69.
+QUANTA = (2.0**16, 2.0**-10, 2.0**-36)
+BATCH_QUANTUM = 2.0**-24  # of a batch's percentile: sums exact while below 2^29
+
+_INT32_MAX = 2**31 - 1
+
+
+def _edges() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    exponents = np.repeat(np.arange(LOWEST, HIGHEST), 1 << MANTISSA_BITS)
+    steps = np.tile(np.arange(1 << MANTISSA_BITS), HIGHEST - LOWEST)
+    fine = np.append(np.ldexp(1 + steps / (1 << MANTISSA_BITS), exponents), np.ldexp(1.0, HIGHEST))
+    inner, outer = np.concatenate([[0.0], fine]), np.append(fine, np.inf)  # [ZERO_BIN] each, by magnitude
+    lower = np.concatenate([-outer[::-1], [0.0], inner])
+    upper = np.concatenate([-inner[::-1], [0.0], outer])
+    return fine, lower, upper
+
+
+_FINE_EDGES, LOWER, UPPER = _edges()  # LOWER, UPPER: float64 [BINS], ascending; infinite at the open ends
+
+
+def bins_of(values: np.ndarray) -> np.ndarray:
+    """The bin of each value, int64 of the same shape. Both zeros are zero. NaN is ValueError."""
+    values = np.asarray(values, dtype=np.float64)
+    if np.isnan(values).any():
+        raise ValueError("a value is NaN: it has no bin; look at what computed it")
+    magnitude = np.abs(values)
+    key = (np.searchsorted(_FINE_EDGES, magnitude, side="right") + 1) * (magnitude > 0)
+    return ZERO_BIN + np.where(values < 0, -key, key)
+
+
+def split(terms: np.ndarray) -> np.ndarray:
+    """Split float64 terms into limbs, ``[len(QUANTA), *shape]``: limb i a multiple of QUANTA[i], the rest dropped."""
+    limbs, rest = [], np.asarray(terms, dtype=np.float64)
+    for quantum in QUANTA:
+        limbs.append(np.rint(rest / quantum) * quantum)
+        rest = rest - limbs[-1]
+    return np.stack(limbs)
+
+
+@dataclass
+class NeuronCounts:
+    """What was counted of every neuron (layer l of L, index d of D) over some tokens.
+
+    ``moments``: float64 ``[2, 3, L, D]``, the limbs of the sum and of the sum of squares (see ``total``, ``square``).
+    ``minimum``, ``maximum``: float32 ``[L, D]`` (+inf and -inf of no tokens).
+    ``histogram``: ``[L, D, BINS]``, int32, or int64 from 2^31 tokens on; every neuron's bins add up to ``tokens``.
+
+    Optional, percentiles averaged over batches as the reference code does: for each of ``percentiles``, ``sums``
+    (float64 ``[P, L, D]``) adds up the percentile of each neuron within ``batches`` batches of ``reference_tokens``
+    tokens, every ``every``-th batch of the shards counted.
+    """
+
+    tokens: int
+    moments: np.ndarray
+    minimum: np.ndarray
+    maximum: np.ndarray
+    histogram: np.ndarray
+    percentiles: tuple[float, ...] = ()
+    batches: int = 0
+    every: int = 1
+    reference_tokens: int = 0
+    sums: np.ndarray | None = None
+
+    @classmethod
+    def empty(
+        cls,
+        layers: int,
+        neurons: int,
+        percentiles: Sequence[float] = (),
+        every: int = 1,
+        reference_tokens: int = 0,
+        tokens: int = 0,
+    ) -> NeuronCounts:
+        """Counts of no tokens yet, with room for ``tokens`` (more make ``histogram`` grow to int64)."""
+        shape = (layers, neurons)
+        return cls(
+            0,
+            np.zeros((2, len(QUANTA), *shape)),
+            np.full(shape, np.inf, dtype=np.float32),
+            np.full(shape, -np.inf, dtype=np.float32),
+            np.zeros((*shape, BINS), dtype=np.int32 if tokens <= _INT32_MAX else np.int64),
+            tuple(percentiles),
+            0,
+            every if len(percentiles) else 1,
+            reference_tokens if len(percentiles) else 0,
+            np.zeros((len(percentiles), *shape)) if len(percentiles) else None,
+        )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(L, D)."""
+        return self.minimum.shape
+
+    @property
+    def total(self) -> np.ndarray:
+        """Sum over the tokens, float64 ``[L, D]``."""
+        return self.moments[0].sum(axis=0)
+
+    @property
+    def square(self) -> np.ndarray:
+        """Sum of squares over the tokens, float64 ``[L, D]``."""
+        return self.moments[1].sum(axis=0)
+
+    @property
+    def positive(self) -> np.ndarray:
+        """Tokens with a value above zero, int64 ``[L, D]``: exact, since zero has a bin of its own."""
+        return self.histogram[:, :, ZERO_BIN + 1 :].sum(axis=2, dtype=np.int64)
+
+    def reserve(self, tokens: int) -> None:
+        """Make room for ``tokens`` in all: from 2^31 on the histogram is int64."""
+        if tokens > _INT32_MAX:
+            self.histogram = self.histogram.astype(np.int64, copy=False)
+
+    def update(self, values: np.ndarray) -> None:
+        """Count ``values``, ``[tokens, L, D]``, as one term of the sums.
+
+        ValueError for another shape and for a value that is not finite as a float32. Batch percentiles are the
+        collector's affair: they need whole batches.
+        """
+        values = np.asarray(values, dtype=np.float32)
+        if values.ndim != 3 or values.shape[1:] != self.shape:
+            raise ValueError(f"values have shape {values.shape}; give [tokens, {self.shape[0]}, {self.shape[1]}]")
+        if not np.isfinite(values).all():
+            raise ValueError("a value is NaN or infinite; look at what computed it")
+        if not len(values):
+            return
+        self.reserve(self.tokens + len(values))
+        layers, neurons = self.shape
+        flat = bins_of(values) + BINS * np.arange(layers * neurons).reshape(layers, neurons)
+        self.histogram += (
+            np.bincount(flat.ravel(), minlength=self.histogram.size)
+            .reshape(self.histogram.shape)
+            .astype(self.histogram.dtype)
+        )
+        wide = values.astype(np.float64)
+        self.moments += np.stack([split(wide.sum(axis=0)), split(np.square(wide).sum(axis=0))])
+        # Adding 0 makes -0 a +0: which of them is the smaller would depend on the order.
+        self.minimum = np.minimum(self.minimum, values.min(axis=0) + np.float32(0))
+        self.maximum = np.maximum(self.maximum, values.max(axis=0) + np.float32(0))
+        self.tokens += len(values)
+
+    def add(self, other: NeuronCounts) -> None:
+        """Add another's counts to these. ValueError if they are of another shape or of other batch percentiles."""
+        for name in ("shape", "percentiles", "every", "reference_tokens"):
+            own, theirs = getattr(self, name), getattr(other, name)
+            if own != theirs:
+                raise ValueError(f"counts of different {name} cannot be added: {own} and {theirs}; collect them alike")
+        self.reserve(self.tokens + other.tokens)
+        self.histogram += other.histogram
+        self.moments += other.moments
+        self.minimum = np.minimum(self.minimum, other.minimum)
+        self.maximum = np.maximum(self.maximum, other.maximum)
+        if self.sums is not None:
+            self.sums += other.sums
+        self.tokens += other.tokens
+        self.batches += other.batches
+
+    @staticmethod
+    def merge(parts: Sequence[NeuronCounts]) -> NeuronCounts:
+        """The counts of all parts together: the same bits in whatever order and grouping they are merged.
+
+        That holds for the float sums too, within the limits at QUANTA and BATCH_QUANTUM; beyond them they round as
+        float64 does. ValueError for no parts, and as ``add``.
+        """
+        if not parts:
+            raise ValueError("nothing to merge; give at least one NeuronCounts")
+        first = parts[0]
+        merged = NeuronCounts.empty(
+            *first.shape, first.percentiles, first.every, first.reference_tokens, sum(part.tokens for part in parts)
+        )
+        for part in parts:
+            merged.add(part)
+        return merged

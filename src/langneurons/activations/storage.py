@@ -1,0 +1,274 @@
+"""Counts as Parquet: a row a neuron, by (layer, neuron), its histogram without the zeros at both ends.
+
+Columns: ``layer``, ``neuron`` (int32), ``total``, ``square`` (3 float64: the limbs of the sums), ``min``, ``max``
+(float32), ``first_bin`` (int32), ``histogram`` (list of int32, or int64 from 2^31 tokens on), and ``batch_p90`` (float64)
+for a percentile summed over batches. The schema's metadata, key ``langneurons``, says in JSON what was counted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from langneurons.activations.sketch import BINS, LAYOUT, QUANTA, NeuronCounts
+from langneurons.files import write_atomically
+
+KEY = b"langneurons"
+KIND = "activation counts 1"
+_ROWS = 8192  # neurons a row group
+_REQUIRED = {"model": str, "language": str, "shards": list, "site": str}  # what a caller says
+_OWN = ("kind", "bins", "tokens", "layers", "neurons_per_layer", "batch_percentiles")  # what the counts say
+
+
+def write_counts(path: str | os.PathLike, counts: NeuronCounts, metadata: dict) -> None:
+    """Write counts with what they are of.
+
+    ``metadata``: ``model`` (digest of the snapshot), ``language``, ``shards`` (names of the shards counted) and any
+    more that JSON can hold; ``site`` is "gate" unless given. ValueError for metadata that is missing or of another
+    type, and for counts that do not add up.
+    """
+    metadata = _checked_metadata({"site": "gate", **metadata})
+    schema = _schema(counts).with_metadata({KEY: json.dumps({**metadata, **_description(counts)}, sort_keys=True)})
+    neurons = counts.shape[1]
+    limbs = counts.moments.reshape(2, len(QUANTA), -1)
+    histogram = counts.histogram.reshape(-1, BINS)
+    with write_atomically(path) as partial:
+        # The histograms hardly repeat a value at a place: splitting their bytes packs better than a dictionary.
+        with pq.ParquetWriter(
+            partial,
+            schema,
+            compression="zstd",
+            use_dictionary=["layer", "neuron", "first_bin"],
+            column_encoding={"histogram.list.element": "BYTE_STREAM_SPLIT"},
+            write_page_checksum=True,
+        ) as writer:
+            for start in range(0, len(histogram), _ROWS):
+                rows = slice(start, start + _ROWS)
+                first, lengths, values = _trim(histogram[rows])
+                if (histogram[rows].sum(axis=1, dtype=np.int64) != counts.tokens).any():
+                    raise ValueError(f"{path}: a neuron's bins do not add up to the {counts.tokens} tokens counted")
+                number = np.arange(start, start + len(first), dtype=np.int32)
+                columns = [number // neurons, number % neurons]
+                columns += [_triples(limbs[moment, :, rows]) for moment in (0, 1)]
+                columns += [counts.minimum.ravel()[rows], counts.maximum.ravel()[rows], first.astype(np.int32)]
+                offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+                columns.append(pa.ListArray.from_arrays(offsets, pa.array(values)))
+                if counts.sums is not None:
+                    columns += list(counts.sums.reshape(len(counts.sums), -1)[:, rows])
+                writer.write_table(pa.table([pa.array(column) for column in columns], schema=schema))
+
+
+def read_counts(path: str | os.PathLike) -> tuple[NeuronCounts, dict]:
+    """Read what ``write_counts`` wrote: the counts, and the metadata given to it.
+
+    ValueError, naming the file, for one that is truncated, damaged, not of this kind, of another bin layout, or whose
+    counts do not add up to its tokens.
+    """
+    own, metadata = read_metadata(path)
+    counts = _room([own])
+    _add_file(path, own, counts)
+    return counts, metadata
+
+
+def read_metadata(path: str | os.PathLike) -> tuple[dict, dict]:
+    """What the counts are (kind, bins, tokens, layers, neurons_per_layer, batch_percentiles), and what they are of.
+
+    Reads no counts. ValueError as ``read_counts``.
+    """
+    with _opened(path) as file:
+        text = (file.schema_arrow.metadata or {}).get(KEY, b"{}")
+    found = json.loads(text)
+    if not isinstance(found, dict) or found.get("kind") != KIND:
+        raise ValueError(f"{path}: not a file of activation counts; give what write_counts wrote")
+    if found["bins"] != LAYOUT:
+        raise ValueError(f"{path}: its bins are {found['bins']}, this version's are {LAYOUT}; collect it again")
+    return {key: found[key] for key in _OWN}, {key: value for key, value in found.items() if key not in _OWN}
+
+
+def merge_files(paths: Sequence[str | os.PathLike], out: str | os.PathLike) -> None:
+    """Add up the counts of files, in any order, into one: the same bytes whatever the order.
+
+    They must be of one model, language, site, bin layout and batch percentiles, and of different shards. ValueError,
+    naming the file, if not, and as ``read_counts``; nothing is written then. Memory: one file's counts, dense.
+    """
+    if not paths:
+        raise ValueError(f"{out}: nothing to merge; give at least one file of counts")
+    read = [read_metadata(path) for path in paths]
+    first, common = read[0]
+    seen: dict[str, str | os.PathLike] = {}
+    for path, (own, metadata) in zip(paths, read, strict=True):
+        for key in ("layers", "neurons_per_layer", "batch_percentiles"):
+            _same(path, paths[0], key, _settings(own[key]), _settings(first[key]))
+        for key in sorted((metadata.keys() | common.keys()) - {"shards"}):
+            _same(path, paths[0], key, metadata.get(key), common.get(key))
+        for shard in metadata["shards"]:
+            if shard in seen:
+                raise ValueError(f"{path}: shard {shard!r} is also in {seen[shard]}; give each shard once")
+            seen[shard] = path
+    counts = _room([own for own, _ in read])
+    for path, (own, _) in zip(paths, read, strict=True):
+        _add_file(path, own, counts)
+    write_counts(out, counts, {**common, "shards": sorted(seen)})
+
+
+def _same(path, other, key: str, found, expected) -> None:
+    if found != expected:
+        raise ValueError(f"{path}: {key} is {found!r}, in {other} it is {expected!r}; merge files of one {key}")
+
+
+def _settings(value):
+    """Batch percentiles without their number of batches, which adds up."""
+    return {k: v for k, v in value.items() if k != "batches"} if isinstance(value, dict) else value
+
+
+def _checked_metadata(metadata: dict) -> dict:
+    for key, kind in _REQUIRED.items():
+        if not isinstance(metadata.get(key), kind) or not metadata[key]:
+            raise ValueError(f"metadata: {key} is {metadata.get(key)!r}; give a {kind.__name__} that is not empty")
+    if len(set(metadata["shards"])) != len(metadata["shards"]):
+        raise ValueError(f"metadata: shards names one twice: {metadata['shards']}; give each shard once")
+    taken = sorted(metadata.keys() & set(_OWN))
+    if taken:
+        raise ValueError(f"metadata: {', '.join(taken)} are written from the counts; leave them out")
+    return metadata
+
+
+def _description(counts: NeuronCounts) -> dict:
+    return {
+        "kind": KIND,
+        "bins": LAYOUT,
+        "tokens": counts.tokens,
+        "layers": counts.shape[0],
+        "neurons_per_layer": counts.shape[1],
+        "batch_percentiles": {
+            "percentiles": list(counts.percentiles),
+            "batches": counts.batches,
+            "every": counts.every,
+            "reference_tokens": counts.reference_tokens,
+        },
+    }
+
+
+def _room(descriptions: list[dict]) -> NeuronCounts:
+    """Empty counts for the tokens of all these."""
+    first = descriptions[0]
+    batches = first["batch_percentiles"]
+    return NeuronCounts.empty(
+        first["layers"],
+        first["neurons_per_layer"],
+        batches["percentiles"],
+        batches["every"],
+        batches["reference_tokens"],
+        sum(own["tokens"] for own in descriptions),
+    )
+
+
+def _schema(counts: NeuronCounts) -> pa.Schema:
+    limbs = pa.list_(pa.float64(), len(QUANTA))
+    fields = [("layer", pa.int32()), ("neuron", pa.int32()), ("total", limbs), ("square", limbs)]
+    fields += [("min", pa.float32()), ("max", pa.float32()), ("first_bin", pa.int32())]
+    fields.append(("histogram", pa.list_(pa.from_numpy_dtype(counts.histogram.dtype))))
+    return pa.schema(fields + [(_batch_column(q), pa.float64()) for q in counts.percentiles])
+
+
+def _batch_column(q: float) -> str:
+    return f"batch_p{q:g}"
+
+
+def _triples(limbs: np.ndarray) -> pa.FixedSizeListArray:
+    """``[3, R]`` as R lists of three."""
+    return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(limbs.T).ravel()), len(QUANTA))
+
+
+def _trim(histogram: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each row the first bin that is not zero, the number of bins up to the last one, and those bins, joined."""
+    filled = histogram != 0
+    first = filled.argmax(axis=1)
+    lengths = np.where(filled.any(axis=1), BINS - filled[:, ::-1].argmax(axis=1) - first, 0)
+    return first, lengths, histogram[_within(first, lengths)]
+
+
+def _within(first: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Mask ``[R, BINS]`` of each row's bins from its first on."""
+    bins = np.arange(BINS, dtype=np.int32)
+    return (bins >= first[:, None]) & (bins < (first + lengths)[:, None])
+
+
+class _opened:
+    """A Parquet file, its errors turned into a ValueError that names it."""
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        self.path = path
+
+    def __enter__(self) -> pq.ParquetFile:
+        if not Path(self.path).is_file():
+            raise FileNotFoundError(f"{self.path}: no such file of activation counts")
+        try:
+            self.file = pq.ParquetFile(self.path, page_checksum_verification=True)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise ValueError(self._damaged(error)) from error
+        return self.file
+
+    def __exit__(self, kind, error, traceback) -> None:
+        self.file.close()
+        if isinstance(error, pa.ArrowException | OSError):
+            raise ValueError(self._damaged(error)) from error
+
+    def _damaged(self, error: BaseException) -> str:
+        return f"{self.path}: not a whole Parquet file ({error}); delete it and collect or merge it again"
+
+
+def _row_groups(file: pq.ParquetFile) -> Iterator[dict[str, pa.Array]]:
+    for index in range(file.num_row_groups):
+        table = file.read_row_group(index).combine_chunks()
+        yield {name: table[name].chunk(0) for name in table.column_names}
+
+
+def _add_file(path: str | os.PathLike, own: dict, counts: NeuronCounts) -> None:
+    """Add the counts of a file, described by ``own``, to ``counts``."""
+    layers, neurons = counts.shape
+    limbs = counts.moments.reshape(2, len(QUANTA), -1)
+    histogram = counts.histogram.reshape(-1, BINS)
+    minimum, maximum = counts.minimum.reshape(-1), counts.maximum.reshape(-1)
+    start = 0
+    with _opened(path) as file:
+        if file.metadata.num_rows != layers * neurons:
+            raise ValueError(f"{path}: {file.metadata.num_rows} rows, {layers} x {neurons} neurons; collect it again")
+        for columns in _row_groups(file):
+            rows = slice(start, start + len(columns["layer"]))
+            number = np.arange(rows.start, rows.stop)
+            place = columns["layer"].to_numpy() * neurons + columns["neuron"].to_numpy()
+            dense = _dense(path, columns)
+            if (place != number).any() or (dense.sum(axis=1, dtype=np.int64) != own["tokens"]).any():
+                raise ValueError(
+                    f"{path}: rows out of order, or bins that do not add up to its {own['tokens']} tokens, among "
+                    f"neurons {rows.start} to {rows.stop - 1}; collect it again"
+                )
+            histogram[rows] += dense
+            for moment, name in enumerate(("total", "square")):
+                limbs[moment, :, rows] += columns[name].flatten().to_numpy().reshape(-1, len(QUANTA)).T
+            np.minimum(minimum[rows], columns["min"].to_numpy(), out=minimum[rows])
+            np.maximum(maximum[rows], columns["max"].to_numpy(), out=maximum[rows])
+            for i, q in enumerate(counts.percentiles):
+                counts.sums.reshape(len(counts.sums), -1)[i, rows] += columns[_batch_column(q)].to_numpy()
+            start = rows.stop
+    counts.tokens += own["tokens"]
+    counts.batches += own["batch_percentiles"]["batches"]
+
+
+def _dense(path: str | os.PathLike, columns: dict[str, pa.Array]) -> np.ndarray:
+    """The histograms of a row group, ``[R, BINS]``."""
+    first = columns["first_bin"].to_numpy()
+    lengths = columns["histogram"].value_lengths().to_numpy()
+    values = columns["histogram"].flatten().to_numpy()
+    if (first < 0).any() or (first + lengths > BINS).any() or (values < 0).any():
+        raise ValueError(f"{path}: histograms outside their {BINS} bins, or negative counts; collect it again")
+    dense = np.zeros((len(first), BINS), dtype=values.dtype)
+    dense[_within(first, lengths)] = values
+    return dense
