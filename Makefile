@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 .PHONY: demo test lint format plan clean
 
 demo: $(READY)
-	$(BIN)/snakemake --profile profiles/demo
+	$(BIN)/python -m langneurons.warm $(BIN)/snakemake --profile profiles/demo
 	@echo
 	@echo "Tables:  results/demo/tables/   (start with xnli.md)"
 	@echo "Figures: results/demo/figures/  (.svg, and .html to open in a browser)"

@@ -71,7 +71,7 @@ def load_config(raw: dict) -> Config:
     ConfigError lists every fault at once: those of single keys, or, where there are none, those between keys.
     """
     try:
-        config = Config.model_validate(raw)
+        config = Config.model_validate(_without_removed(raw))
     except ValidationError as error:
         schema = Config.model_json_schema()
         raise ConfigError(listed([explain(fault, schema) for fault in error.errors()])) from None
@@ -79,6 +79,20 @@ def load_config(raw: dict) -> Config:
     if faults:
         raise ConfigError(listed(faults))
     return config
+
+
+def _without_removed(raw: dict) -> dict:
+    """Leave out entries that an overlay sets to null: overlays merge dictionaries, so this is how one is removed."""
+    kept = dict(raw)
+    for section in ("models", "methods", "language_sets", "comparisons", "tables"):
+        if isinstance(kept.get(section), dict):
+            kept[section] = {key: value for key, value in kept[section].items() if value is not None}
+    if isinstance(kept.get("comparisons"), dict):
+        kept["comparisons"] = {
+            name: {k: v for k, v in members.items() if v is not None} if isinstance(members, dict) else members
+            for name, members in kept["comparisons"].items()
+        }
+    return kept
 
 
 def _cross_checks(config: Config) -> Iterator[tuple[str, str]]:

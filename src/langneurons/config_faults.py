@@ -15,7 +15,10 @@ def listed(faults: list[str]) -> str:
 
 
 def explain(error: ErrorDetails, schema: dict) -> str:
-    """One line of one pydantic error: the key's path, what is wrong, what to write. ``schema``: the whole JSON schema."""
+    """One line of one pydantic error: the key's path, what is wrong, what to write.
+
+    ``schema`` is the whole configuration's, for the names it knows.
+    """
     keys = _without_tags(error["loc"])
     path = "".join(f"[{k}]" if isinstance(k, int) else f".{k}" for k in keys).lstrip(".") or "the file"
     if error["type"] == "extra_forbidden":

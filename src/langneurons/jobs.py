@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 # Faults of the input: told in one line. Anything else is a fault of ours and keeps its traceback.
-EXPECTED = (ValueError, FloatingPointError, FileNotFoundError)
+EXPECTED = (ValueError, FloatingPointError)
 
 
 @contextlib.contextmanager
@@ -19,21 +19,26 @@ def job(log: str, threads: int = 1, network: bool = False) -> Iterator[None]:
     """Run a script's body: output to ``log``, the hub offline unless ``network``, ``threads`` CPU threads.
 
     An expected error ends the process with status 1 and one line in the log; no exception is swallowed.
+    Where a warm process waits (:mod:`langneurons.warm`), the whole script runs there and ends here.
     """
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = str(threads)
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("TQDM_DISABLE", "1")
     if not network:
-        os.environ["HF_HUB_OFFLINE"] = "1"
-        os.environ["HF_DATASETS_OFFLINE"] = "1"
+        from langneurons.warm import run_warm
+
+        status = run_warm(sys.argv[0])
+        if status is not None:
+            sys.exit(status)
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = str(threads)
+    prepare_environment(network)
     # A job's heavy imports allocate millions of objects that live on: collecting them costs a fifth of
     # its start. Reference counting frees what the short job itself drops.
     gc.disable()
     Path(log).parent.mkdir(parents=True, exist_ok=True)
-    with open(log, "w", encoding="utf-8") as stream, contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
+    with (
+        open(log, "w", encoding="utf-8") as stream,
+        contextlib.redirect_stdout(stream),
+        contextlib.redirect_stderr(stream),
+    ):
         try:
             yield
         except EXPECTED as error:
@@ -43,6 +48,19 @@ def job(log: str, threads: int = 1, network: bool = False) -> Iterator[None]:
         except BaseException:
             traceback.print_exc()
             raise
+
+
+def prepare_environment(network: bool) -> None:
+    """Settings that libraries read when they are imported."""
+    for name in ("HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_PROGRESS_BARS", "TQDM_DISABLE"):
+        os.environ[name] = "1"
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+    # Nothing here compiles; bitsandbytes would import the whole compiler, a second of every start.
+    os.environ["TORCHDYNAMO_DISABLE"] = "1"
+    if not network:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+        os.environ["HF_DATASETS_OFFLINE"] = "1"
 
 
 def fix_threads(threads: int) -> None:

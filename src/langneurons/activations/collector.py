@@ -6,6 +6,7 @@ ends at the last layer's gate: neither that layer's down projection nor the head
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 
@@ -119,10 +120,8 @@ def _collect(decoder, sites: NeuronSites, blocks: np.ndarray, size: int, percent
                 batch = torch.from_numpy(blocks[start : start + size].astype(np.int64)).to(device)
                 counter.expect(batch.numel())
                 fired.clear()
-                try:
+                with contextlib.suppress(_LastGateSeen):
                     decoder(input_ids=batch, use_cache=False)
-                except _LastGateSeen:
-                    pass
                 if fired != list(range(layers)):
                     raise RuntimeError(
                         f"gates fired in layers {fired}, expected 0 to {layers - 1} once each: the forward does not "

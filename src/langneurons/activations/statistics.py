@@ -202,9 +202,7 @@ def summarize(
     if estimate not in ("exact", "batch_mean"):
         raise ValueError(f"estimate is {estimate!r}; write exact or batch_mean")
     if estimate == "batch_mean" and site != "gate":
-        raise ValueError(
-            "batches' percentiles are of z; write site: gate with estimate: batch_mean, or estimate: exact"
-        )
+        raise ValueError("batches' percentiles are of z; write site: gate with them, or estimate: exact")
     values = _values(site, activation)
     averages, deviations = _moments(counts, values)
     if estimate == "exact":
@@ -260,19 +258,21 @@ def _quantiles(histogram, tokens: int, minimum, maximum, percentiles: list[float
     rows = np.arange(len(histogram))
     ranks = (tokens - 1) * (np.asarray(percentiles, dtype=np.float64) / 100)
     low = np.floor(ranks).astype(np.int64)
+    bottom, top = values.range(minimum, maximum)
 
     def ordered(rank: np.ndarray) -> np.ndarray:
         """The values of these ranks (0: the least), ``[P, R]``."""
         place = np.searchsorted(running, rows * tokens + rank[:, None], side="right") - rows * BINS
         bins = place if values.order is None else values.order[place]
         found = values.of(bins, minimum, maximum)
+        found = np.where(rank[:, None] == tokens - 1, top, found)  # f is greatest where z is least or greatest
         if values.function is None:
-            found = np.where(rank[:, None] == 0, minimum, np.where(rank[:, None] == tokens - 1, maximum, found))
+            found = np.where(rank[:, None] == 0, bottom, found)
         return found
 
     start, end = ordered(low), ordered(np.minimum(low + 1, tokens - 1))
     between = start + (end - start) * (ranks - low)[:, None]
-    return np.clip(between, *values.range(minimum, maximum))
+    return np.clip(between, bottom, top)
 
 
 def _moments(counts: NeuronCounts, values: _Values) -> tuple[np.ndarray, np.ndarray]:

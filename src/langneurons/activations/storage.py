@@ -1,8 +1,9 @@
 """Counts as Parquet: a row a neuron, by (layer, neuron), its histogram without the zeros at both ends.
 
 Columns: ``layer``, ``neuron`` (int32), ``total``, ``square`` (3 float64: the limbs of the sums), ``min``, ``max``
-(float32), ``first_bin`` (int32), ``histogram`` (list of int32, or int64 from 2^31 tokens on), and ``batch_p90`` (float64)
-for a percentile summed over batches. The schema's metadata, key ``langneurons``, says in JSON what was counted.
+(float32), ``first_bin`` (int32), ``histogram`` (list of int32, or int64 from 2^31 tokens on), and ``batch_p90``
+(float64) for a percentile summed over batches. The schema's metadata, key ``langneurons``, says in JSON what was
+counted.
 """
 
 from __future__ import annotations
@@ -38,30 +39,28 @@ def write_counts(path: str | os.PathLike, counts: NeuronCounts, metadata: dict) 
     neurons = counts.shape[1]
     limbs = counts.moments.reshape(2, len(QUANTA), -1)
     histogram = counts.histogram.reshape(-1, BINS)
-    with write_atomically(path) as partial:
-        # The histograms hardly repeat a value at a place: splitting their bytes packs better than a dictionary.
-        with pq.ParquetWriter(
-            partial,
-            schema,
-            compression="zstd",
-            use_dictionary=["layer", "neuron", "first_bin"],
-            column_encoding={"histogram.list.element": "BYTE_STREAM_SPLIT"},
-            write_page_checksum=True,
-        ) as writer:
-            for start in range(0, len(histogram), _ROWS):
-                rows = slice(start, start + _ROWS)
-                first, lengths, values = _trim(histogram[rows])
-                if (histogram[rows].sum(axis=1, dtype=np.int64) != counts.tokens).any():
-                    raise ValueError(f"{path}: a neuron's bins do not add up to the {counts.tokens} tokens counted")
-                number = np.arange(start, start + len(first), dtype=np.int32)
-                columns = [number // neurons, number % neurons]
-                columns += [_triples(limbs[moment, :, rows]) for moment in (0, 1)]
-                columns += [counts.minimum.ravel()[rows], counts.maximum.ravel()[rows], first.astype(np.int32)]
-                offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-                columns.append(pa.ListArray.from_arrays(offsets, pa.array(values)))
-                if counts.sums is not None:
-                    columns += list(counts.sums.reshape(len(counts.sums), -1)[:, rows])
-                writer.write_table(pa.table([pa.array(column) for column in columns], schema=schema))
+    # The histograms hardly repeat a value at a place: splitting their bytes packs better than a dictionary.
+    encoding = {"use_dictionary": ["layer", "neuron", "first_bin"]}
+    encoding["column_encoding"] = {"histogram.list.element": "BYTE_STREAM_SPLIT"}
+    with (
+        write_atomically(path) as partial,
+        pq.ParquetWriter(partial, schema, compression="zstd", write_page_checksum=True, **encoding) as writer,
+    ):
+        for start in range(0, len(histogram), _ROWS):
+            rows = slice(start, start + _ROWS)
+            if (histogram[rows].sum(axis=1, dtype=np.int64) != counts.tokens).any():
+                raise ValueError(f"{path}: a neuron's bins do not add up to the {counts.tokens} tokens counted")
+            first, lengths, values = _trim(histogram[rows])
+            number = np.arange(start, start + len(first), dtype=np.int32)
+            columns = [number // neurons, number % neurons]
+            columns += [_triples(limbs[moment, :, rows]) for moment in (0, 1)]
+            columns += [counts.minimum.ravel()[rows], counts.maximum.ravel()[rows], first.astype(np.int32)]
+            offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+            columns.append(pa.ListArray.from_arrays(offsets, pa.array(values)))
+            if counts.sums is not None:
+                columns += list(counts.sums.reshape(len(counts.sums), -1)[:, rows])
+            arrays = [column if isinstance(column, pa.Array) else pa.array(column) for column in columns]
+            writer.write_table(pa.table(arrays, schema=schema))
 
 
 def read_counts(path: str | os.PathLike) -> tuple[NeuronCounts, dict]:

@@ -63,6 +63,9 @@ def pack(
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(tokenizer_file))
+    # A snapshot may hold the last caller's settings; a document is never cut or padded here.
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
     streams = {STATISTICS: _Stream(block, tokens), HELDOUT: _Stream(block, heldout_tokens)}
     blocks: dict[str, list[tuple[list[int], int]]] = {STATISTICS: [], HELDOUT: []}
     for _, text in documents:
@@ -95,6 +98,8 @@ def _byte_sizes(text: str, offsets: list[tuple[int, int]]) -> list[int]:
         here = max(reached, int(ends[end]))
         sizes.append(here - reached)
         reached = here
+    if sizes:
+        sizes[-1] += int(ends[-1]) - reached
     return sizes
 
 

@@ -25,7 +25,7 @@ def read_file(path: str) -> Iterator[tuple[str, str]]:
     if source.suffix == ".parquet":
         from langneurons.corpus.documents import read_documents
 
-        yield from read_documents(path)
+        yield from ((str(i), text or "") for i, text in read_documents(path))
         return
     with source.open("rb") as lines:
         for number, raw in enumerate(lines, 1):
@@ -44,8 +44,10 @@ def read_file(path: str) -> Iterator[tuple[str, str]]:
                 raise ValueError(f"{path}, line {number}: not JSON ({error.msg}); write one object a line") from None
             missing = [key for key in ("id", "text") if not isinstance(entry, dict) or key not in entry]
             if missing:
-                raise ValueError(f"{path}, line {number}: lacks {' and '.join(missing)}; write {{\"id\": …, \"text\": …}}")
-            yield str(entry["id"]), str(entry["text"])
+                raise ValueError(f'{path}, line {number}: lacks {" and ".join(missing)}; write {{"id": …, "text": …}}')
+            if not isinstance(entry["text"], str):
+                raise ValueError(f"{path}, line {number}: text is {entry['text']!r}; write a string")
+            yield str(entry["id"]), entry["text"]
 
 
 def file_shard(path: str, shard: int, shards: int, seed: int) -> list[tuple[str, str]]:

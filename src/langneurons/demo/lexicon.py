@@ -145,7 +145,11 @@ def parse_lexicon(language: str, raw: dict) -> Lexicon:
 
 
 def _template(where: str, text: str | dict, slots: set[str], words: dict, faults: list[str]) -> Template:
-    template = Template(text["f"], text["m"]) if isinstance(text, dict) else Template(text, text)
+    if isinstance(text, dict):
+        faults += [f"{where} lacks the wording '{gender}'" for gender in ("f", "m") if gender not in text]
+        template = Template(text.get("f", text.get("m", "")), text.get("m", text.get("f", "")))
+    else:
+        template = Template(text, text)
     for wording in {template.feminine, template.masculine}:
         found = SLOT.findall(wording)
         if {slot for slot, _ in found} != slots:

@@ -104,11 +104,12 @@ def perplexity_change(tsv_path: str | os.PathLike, title: str, width: int, heigh
     zeroed = list(dict.fromkeys(row["zeroed"] for row in changes))
     texts = dict.fromkeys(row["language"] for row in changes)
     texts = [code for code in zeroed if code in texts] + [code for code in texts if code not in zeroed]
-    size = sorted(abs(row["change"]) for row in changes if row["change"])
+    size = sorted(abs(row["change"]) for row in changes if row["change"]) or [0.0]
+    most = max(size[-1], 0.1)  # what prints as 0.00 stays pale, here and in the constant
     scale = alt.Scale(
         type="symlog",
-        constant=size[len(size) // 2] if size else 1,
-        domain=[-size[-1], size[-1]] if size else [-1, 1],
+        constant=max(size[len(size) // 2], 0.005),
+        domain=[-most, most],
         domainMid=0,
         scheme=alt.SchemeParams(name="blueorange"),
     )
@@ -128,7 +129,8 @@ def save_chart(chart: alt.Chart, path: str | os.PathLike) -> None:
     """Write the chart as ``.svg``, ``.pdf`` or self-contained ``.html`` (its JavaScript inside, no network).
 
     The same chart gives the same bytes: all text is in one weight, because the converter writes a PDF's fonts in an
-    order drawn by chance (so a title in a script that this font lacks may still reorder a PDF's objects). Raises ValueError for another ending.
+    order drawn by chance (so a title in a script that this font lacks may still reorder a PDF's objects). Raises
+    ValueError for another ending.
     """
     import vl_convert
 
@@ -140,7 +142,7 @@ def save_chart(chart: alt.Chart, path: str | os.PathLike) -> None:
     spec, version = chart.to_dict(), ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
     if ending == ".html":
         page = vl_convert.vegalite_to_html(spec, vl_version=version, bundle=True, renderer="svg")
-        heading = html.escape(str(spec["title"]["text"]))
+        heading = html.escape(spec.get("description", "Chart"))
         content = page.replace("<title>Chart</title>", f"<title>{heading}</title>", 1).encode()
     elif ending == ".svg":
         content = vl_convert.vegalite_to_svg(spec, vl_version=version).encode()
@@ -178,13 +180,12 @@ def _read_changes(path: str | os.PathLike) -> list[dict]:
         try:
             change = float(row["change"]) if row["change"] else None
             neurons = int(row["neurons"])
-        except ValueError:
+        except (ValueError, TypeError):
             change, neurons = math.nan, 0
         if change is not None and not math.isfinite(change):
             raise ValueError(f"{where}: change or neurons is no number; measure the perplexity again")
-        changes[pair] = {
-            "language": pair[1], "zeroed": pair[0], "neurons": neurons, "change": change, "label": _short(change)
-        }  # fmt: skip
+        values = (pair[1], pair[0], neurons, change)
+        changes[pair] = dict(zip(CHANGE, values, strict=True)) | {"label": _short(change)}
     if not changes:
         raise ValueError(f"{path}: holds no row; measure the perplexity again")
     return list(changes.values())
