@@ -71,7 +71,7 @@ def load_config(raw: dict) -> Config:
     ConfigError lists every fault at once: those of single keys, or, where there are none, those between keys.
     """
     try:
-        config = Config.model_validate(_without_removed(raw))
+        config = Config.model_validate(_without_removed(raw) if isinstance(raw, dict) else raw)
     except ValidationError as error:
         schema = Config.model_json_schema()
         raise ConfigError(listed([explain(fault, schema) for fault in error.errors()])) from None

@@ -23,9 +23,9 @@ INTRODUCTION = """\
 
 `config/config.yaml` is the base file: the paper's experiment, always read first. An overlay changes single
 keys of it: `snakemake --configfile config/demo.yaml`. Dictionaries are merged key by key, at every depth;
-lists and single values are replaced. So an overlay can add a model, a method or a table, but not remove one:
-`run` and `figures.methods` choose which of them are used. To take a model from elsewhere, add it under a
-key of its own: under an existing key the two forms' keys would mix. Several overlays apply from left to right.
+lists and single values are replaced. An entry of `models`, `methods`, `language_sets`, `comparisons` or `tables`
+is removed by `null`. To take a model from elsewhere, add it under a key of its own: under an existing key the two
+forms' keys would mix. Several overlays apply from left to right.
 
 The whole is checked before any job starts, and every fault is a line with the key's path. A *default* below is
 what a key has if no file sets it, in JSON (which is YAML too); keys without one are *required*. This page and

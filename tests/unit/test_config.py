@@ -152,6 +152,41 @@ def test_an_overlay_merges_dictionaries_and_replaces_lists(base):
     assert raw["corpus"] == {**base["corpus"], "hub": {**base["corpus"]["hub"], "snapshot": "20240101"}}
 
 
+def test_null_removes_an_entry(base):
+    raw = copy.deepcopy(base)
+    figures, tables = ["lape-set1", "lape-set6"], ["xnli", "xquad"]
+    gone = [name for name in base["tables"] if name not in tables]
+    update_config(
+        raw,
+        {
+            "run": {"models": ["mistral-nemo"], "tables": tables},
+            "models": {"llama-3.1-8b": None},
+            "methods": {"act-prob-90p": None, "random": None},
+            "comparisons": {"Act Prob 90p": None, "Random": None, "LAPE": {"ur": None}},
+            "tables": {**dict.fromkeys(gone), **{name: {"comparisons": ["LAPE"]} for name in tables}},
+            "figures": {"methods": figures},
+            "tasks": {"xnli": {"languages": ["vi", "hi"]}},
+        },
+    )
+    config = load_config(raw)
+    assert list(config.models) == ["mistral-nemo"]
+    assert list(config.methods) == figures
+    assert config.comparisons == {"LAPE": {"vi": "lape-set1", "zh": "lape-set1", "hi": "lape-set6"}}
+    assert sorted(config.tables) == tables
+    assert raw["models"]["llama-3.1-8b"] is None, "the caller's dictionary is not changed"
+
+
+def test_what_is_removed_can_no_longer_be_named(base):
+    found = faults(changed(base, (["models", "mistral-nemo"], None), (["methods", "random"], None)))
+    assert {line.split(": ")[0] for line in found} == {
+        "run.models[1]",
+        "comparisons.Random.vi",
+        "comparisons.Random.zh",
+        "comparisons.Random.hi",
+        "comparisons.Random.ur",
+    }
+
+
 # Faults: the change, the key's path, what the line must say.
 FAULTS = {
     "unknown key at the top": (["seeds"], 1, "seeds", ["unknown key", "did you mean 'seed'?"]),
@@ -179,6 +214,7 @@ FAULTS = {
         "comparisons.LAPE.vi",
         ["unknown method", "'lape-set"],
     ),
+    "unknown table": (["run", "tables"], ["xnly"], "run.tables[0]", ["unknown table", "'xnli'?"]),
     "unknown method of figures": (["figures", "methods"], ["lap-set1"], "figures.methods[0]", ["'lape-set1'?"]),
     "unknown comparison": (["tables", "xnli", "comparisons"], ["LAP"], "tables.xnli.comparisons[0]", ["'LAPE'?"]),
     "unknown comparison of random": (["methods", "random", "like"], "LAP", "methods.random.like", ["'LAPE'?"]),

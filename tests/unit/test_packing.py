@@ -149,6 +149,23 @@ def test_white_space_that_no_token_covers_is_counted(tmp_path):
     assert blocks[STATISTICS] == [([0], 3), ([1], 7), ([2], 5)]
 
 
+def test_a_token_that_the_tokenizer_puts_behind_a_document_has_no_bytes(tokenizer_file, tmp_path):
+    from tokenizers import processors
+
+    tokenizer = Tokenizer.from_file(str(tokenizer_file))
+    end = tokenizer.token_to_id("</s>")
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", end)])
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    texts = ["xy", "ж!", "河"]
+    blocks = packed(tmp_path / "tokenizer.json", [(t, t) for t in texts], 1, heldout_tokens=0, fraction=1e-12)
+    ends = [i for i, ((token,), _) in enumerate(blocks[STATISTICS]) if token == end]
+    assert len(ends) == 3
+    assert [blocks[STATISTICS][i][1] for i in ends] == [0, 0, 0]
+    sizes = [size for _, size in blocks[STATISTICS]]
+    starts = [0, *(i + 1 for i in ends[:-1])]
+    assert [sum(sizes[a : b + 1]) for a, b in zip(starts, ends, strict=True)] == [len(t.encode()) for t in texts]
+
+
 @pytest.mark.parametrize(("tokens", "blocks"), [(16, 1), (31, 1), (32, 2), (100, 6)])
 def test_a_budget_is_kept(tokenizer_file, tokens, blocks):
     result = packed(tokenizer_file, tokens=tokens, heldout_tokens=48)

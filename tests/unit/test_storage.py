@@ -10,7 +10,7 @@ import pytest
 
 from langneurons.activations import storage
 from langneurons.activations.sketch import BINS, NeuronCounts
-from langneurons.activations.storage import merge_files, read_counts, read_metadata, write_counts
+from langneurons.activations.storage import merge_files, read_counts, read_metadata, read_positive, write_counts
 
 METADATA = {"model": "d1", "language": "en", "shards": ["0"], "site": "gate", "activation": "silu"}
 
@@ -75,8 +75,12 @@ def test_the_file_is_a_row_a_neuron_that_says_what_it_is(tmp_path):
     said = json.loads(table.schema.metadata[b"langneurons"])
     assert said.items() >= METADATA.items()
     assert said["tokens"] == 60 and said["bins"]["bins"] == BINS
+    assert row["positive"] == counts.positive[1, 2]
     own, given = read_metadata(tmp_path / "c.parquet")
     assert {**own, **given} == said
+    positive, tokens, given = read_positive(tmp_path / "c.parquet")
+    assert (positive == counts.positive).all() and positive.shape == (2, 5)
+    assert (tokens, given) == (60, METADATA)
 
 
 def test_from_2_to_the_31_tokens_counts_are_int64(tmp_path):
@@ -178,6 +182,10 @@ def negative_counts(columns, metadata):
     columns["histogram"][4] = [-1, metadata["tokens"] + 1]
 
 
+def more_positive(columns, metadata):
+    columns["positive"][3] = metadata["tokens"] + 1
+
+
 def other_bins(columns, metadata):
     metadata["bins"]["mantissa_bits"] = 4
 
@@ -191,6 +199,7 @@ def other_bins(columns, metadata):
         (rows_swapped, "out of order"),
         (beyond_the_bins, "outside"),
         (negative_counts, "negative"),
+        (more_positive, "positive ones"),
         (other_bins, "mantissa_bits"),
     ],
 )
@@ -200,6 +209,13 @@ def test_counts_that_cannot_be_are_refused(shards, tmp_path, change, message):
     with pytest.raises(ValueError, match=rf"2\.parquet.*{message}"):
         merge_files(paths, tmp_path / "all.parquet")
     assert not (tmp_path / "all.parquet").exists()
+
+
+def test_positive_counts_that_cannot_be_are_refused(shards):
+    paths, _ = shards
+    rewritten(paths[0], more_positive)
+    with pytest.raises(ValueError, match=r"0\.parquet: not 2 x 5 counts of 0 to 20 tokens"):
+        read_positive(paths[0])
 
 
 @pytest.mark.parametrize(

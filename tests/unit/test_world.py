@@ -166,7 +166,10 @@ def test_a_seed_gives_a_text(language):
 
 def test_the_text_does_not_depend_on_the_process():
     """Neither on hash randomisation nor on what was drawn before."""
-    code = "from langneurons.demo.world import *; print(write_document('ta', 42, 1, 5), write_question('ta', 42, 'train', 3))"
+    code = (
+        "from langneurons.demo.world import write_document, write_question\n"
+        "print(write_document('ta', 42, 1, 5), write_question('ta', 42, 'train', 3))"
+    )
     expected = f"{write_document('ta', 42, 1, 5)} {write_question('ta', 42, 'train', 3)}"
     for hashing in ("1", "2"):
         done = subprocess.run(

@@ -1,9 +1,9 @@
 """Counts as Parquet: a row a neuron, by (layer, neuron), its histogram without the zeros at both ends.
 
 Columns: ``layer``, ``neuron`` (int32), ``total``, ``square`` (3 float64: the limbs of the sums), ``min``, ``max``
-(float32), ``first_bin`` (int32), ``histogram`` (list of int32, or int64 from 2^31 tokens on), and ``batch_p90``
-(float64) for a percentile summed over batches. The schema's metadata, key ``langneurons``, says in JSON what was
-counted.
+(float32), ``positive`` (int64: tokens above zero), ``first_bin`` (int32), ``histogram`` (list of int32, or int64 from
+2^31 tokens on), and ``batch_p90`` (float64) for a percentile summed over batches. The schema's metadata, key
+``langneurons``, says in JSON what was counted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from langneurons.activations.sketch import BINS, LAYOUT, QUANTA, NeuronCounts
+from langneurons.activations.sketch import BINS, LAYOUT, QUANTA, ZERO_BIN, NeuronCounts
 from langneurons.files import write_atomically
 
 KEY = b"langneurons"
@@ -54,7 +54,8 @@ def write_counts(path: str | os.PathLike, counts: NeuronCounts, metadata: dict) 
             number = np.arange(start, start + len(first), dtype=np.int32)
             columns = [number // neurons, number % neurons]
             columns += [_triples(limbs[moment, :, rows]) for moment in (0, 1)]
-            columns += [counts.minimum.ravel()[rows], counts.maximum.ravel()[rows], first.astype(np.int32)]
+            columns += [counts.minimum.ravel()[rows], counts.maximum.ravel()[rows], _positive(histogram[rows])]
+            columns.append(first.astype(np.int32))
             offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
             columns.append(pa.ListArray.from_arrays(offsets, pa.array(values)))
             if counts.sums is not None:
@@ -88,6 +89,20 @@ def read_metadata(path: str | os.PathLike) -> tuple[dict, dict]:
     if found["bins"] != LAYOUT:
         raise ValueError(f"{path}: its bins are {found['bins']}, this version's are {LAYOUT}; collect it again")
     return {key: found[key] for key in _OWN}, {key: value for key, value in found.items() if key not in _OWN}
+
+
+def read_positive(path: str | os.PathLike) -> tuple[np.ndarray, int, dict]:
+    """Tokens with a value above zero, int64 ``[L, D]``, the tokens counted, and the metadata given to write_counts.
+
+    Reads that column alone. ValueError as ``read_metadata``, and for counts outside 0 to the tokens.
+    """
+    own, metadata = read_metadata(path)
+    shape = (own["layers"], own["neurons_per_layer"])
+    with _opened(path) as file:
+        positive = file.read(["positive"])["positive"].to_numpy()
+    if positive.size != shape[0] * shape[1] or not ((positive >= 0) & (positive <= own["tokens"])).all():
+        raise ValueError(f"{path}: not {shape[0]} x {shape[1]} counts of 0 to {own['tokens']} tokens; collect it again")
+    return positive.reshape(shape), own["tokens"], metadata
 
 
 def merge_files(paths: Sequence[str | os.PathLike], out: str | os.PathLike) -> None:
@@ -171,9 +186,13 @@ def _room(descriptions: list[dict]) -> NeuronCounts:
 def _schema(counts: NeuronCounts) -> pa.Schema:
     limbs = pa.list_(pa.float64(), len(QUANTA))
     fields = [("layer", pa.int32()), ("neuron", pa.int32()), ("total", limbs), ("square", limbs)]
-    fields += [("min", pa.float32()), ("max", pa.float32()), ("first_bin", pa.int32())]
-    fields.append(("histogram", pa.list_(pa.from_numpy_dtype(counts.histogram.dtype))))
+    fields += [("min", pa.float32()), ("max", pa.float32()), ("positive", pa.int64())]
+    fields += [("first_bin", pa.int32()), ("histogram", pa.list_(pa.from_numpy_dtype(counts.histogram.dtype)))]
     return pa.schema(fields + [(_batch_column(q), pa.float64()) for q in counts.percentiles])
+
+
+def _positive(histogram: np.ndarray) -> np.ndarray:
+    return histogram[:, ZERO_BIN + 1 :].sum(axis=1, dtype=np.int64)
 
 
 def _batch_column(q: float) -> str:
@@ -244,10 +263,11 @@ def _add_file(path: str | os.PathLike, own: dict, counts: NeuronCounts) -> None:
             number = np.arange(rows.start, rows.stop)
             place = columns["layer"].to_numpy() * neurons + columns["neuron"].to_numpy()
             dense = _dense(path, columns)
-            if (place != number).any() or (dense.sum(axis=1, dtype=np.int64) != own["tokens"]).any():
+            whole = (dense.sum(axis=1, dtype=np.int64) == own["tokens"]) & (place == number)
+            if not (whole & (_positive(dense) == columns["positive"].to_numpy())).all():
                 raise ValueError(
-                    f"{path}: rows out of order, or bins that do not add up to its {own['tokens']} tokens, among "
-                    f"neurons {rows.start} to {rows.stop - 1}; collect it again"
+                    f"{path}: rows out of order, or bins that do not add up to its {own['tokens']} tokens or to the "
+                    f"positive ones, among neurons {rows.start} to {rows.stop - 1}; collect it again"
                 )
             histogram[rows] += dense
             for moment, name in enumerate(("total", "square")):

@@ -53,7 +53,7 @@ def _relevance(path: str | os.PathLike, spec: Mapping, model: _SameModel) -> tup
     from langneurons.activations.storage import read_counts
 
     counts, metadata = read_counts(path)
-    model.check(path, metadata["model"], counts.positive.shape)
+    model.check(path, metadata["model"], counts.shape)
     percentile = spec["percentile"]
     if spec["threshold"] == "batch_mean":
         thresholds = statistics.batch_mean(counts, percentile)
@@ -61,7 +61,7 @@ def _relevance(path: str | os.PathLike, spec: Mapping, model: _SameModel) -> tup
         thresholds = statistics.layer_percentile(counts, percentile)[:, None]
     else:
         thresholds = statistics.model_percentile(counts, percentile)
-    shape = counts.positive.shape
+    shape = counts.shape
     return statistics.share_above(counts, np.broadcast_to(thresholds, shape)), counts.tokens
 
 
