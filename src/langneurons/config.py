@@ -45,6 +45,7 @@ class Config(Section):
 
     results: str = Field("results", description="Where results are written.")
     resources: str = Field("resources", description="Where models, corpora and task data are kept.")
+    data: str = Field("data", description="Directory of the user's own files: {data} in the patterns of source files.")
     seed: Annotated[int, Field(ge=0)] = Field(42, description="Seed of everything random.")
     run: Run = Field(description="What is run.")
     models: dict[ModelKey, Model] = Field(description="Models that can be run, by key.")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from string import Formatter
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 KEY = r"^[a-z0-9][a-z0-9.-]*$"
 Percentile = Annotated[float, Field(gt=0, lt=100)]
@@ -20,6 +21,27 @@ class Section(BaseModel):
     """A part of the configuration: unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", strict=False)
+
+
+def _fields_of(*needed: str, optional: tuple[str, ...] = ("data",)):
+    """A validator: a path's pattern holds the ``needed`` fields in braces, and no others but ``optional``."""
+
+    def check(pattern: str) -> str:
+        try:
+            found = {field for _, field, _, _ in Formatter().parse(pattern) if field is not None}
+        except ValueError as error:
+            raise ValueError(f"is no pattern ({error}); write fields as {{language}}") from None
+        missing, unknown = [f for f in needed if f not in found], sorted(found - {*needed, *optional})
+        if missing or unknown:
+            known = ", ".join(f"{{{f}}}" for f in (*needed, *optional))
+            raise ValueError(
+                f"must hold {', '.join(f'{{{f}}}' for f in missing)}"
+                if missing
+                else f"has unknown fields; known: {known}"
+            )
+        return pattern
+
+    return check
 
 
 class HubModel(Section):
@@ -85,14 +107,11 @@ class HubCorpus(Section):
 
 class FilesCorpus(Section):
     pattern: str = Field(
-        "data/text/{language}.jsonl", description="Path of a language's text: .jsonl (id, text), .parquet or .txt."
+        "{data}/text/{language}.jsonl",
+        description="Path of a language's text: .jsonl (id, text), .parquet (id, text) or .txt (a document a line).",
     )
 
-    @model_validator(mode="after")
-    def _language(self) -> FilesCorpus:
-        if "{language}" not in self.pattern:
-            raise ValueError("pattern must hold {language}, for instance data/text/{language}.jsonl")
-        return self
+    _fields = field_validator("pattern")(_fields_of("language"))
 
 
 class DemoCorpus(Section):
@@ -159,12 +178,15 @@ Method = Annotated[LapeMethod | ActivationProbabilityMethod | RandomMethod, Fiel
 
 
 class XnliFiles(Section):
-    pattern: str = Field("data/xnli/{language}.{split}.tsv", description="Path by {language} and {split}.")
+    pattern: str = Field("{data}/xnli/{language}.{split}.tsv", description="Path by {language} and {split}.")
+    _fields = field_validator("pattern")(_fields_of("language", "split"))
 
 
 class SquadFiles(Section):
-    pattern: str = Field("data/xquad/xquad.{language}.json", description="Path by {language}.")
-    squad: str = Field("data/squad/train-v1.1.json", description="SQuAD v1.1 training file, for train: squad.")
+    pattern: str = Field("{data}/xquad/xquad.{language}.json", description="Path by {language}.")
+    _fields = field_validator("pattern")(_fields_of("language"))
+    squad: str = Field("{data}/squad/train-v1.1.json", description="SQuAD v1.1 training file, for train: squad.")
+    _squad = field_validator("squad")(_fields_of())
 
 
 class HubTask(Section):
@@ -211,9 +233,7 @@ class Xquad(Section):
     max_tokens: Positive = Field(512, description="Longer examples are dropped, and counted.")
     max_new_tokens: Positive = Field(64, description="Tokens generated at most.")
     hub: HubTask = Field(
-        default_factory=lambda: HubTask(
-            repository="google/xquad", revision="51adfef1c1287aab1d2d91b5bead9bcfb9c68583"
-        ),
+        default_factory=lambda: HubTask(repository="google/xquad", revision="51adfef1c1287aab1d2d91b5bead9bcfb9c68583"),
         description="Used when source is hub.",
     )
     squad_hub: HubTask = Field(

@@ -87,7 +87,7 @@ def figure_files():
 
 def corpus_file(wildcards):
     """The user's file of a language, or an error that names the key."""
-    path = settings.corpus.files.pattern.format(language=wildcards.language)
+    path = settings.corpus.files.pattern.format(data=settings.data, language=wildcards.language)
     if not os.path.isfile(path):
         raise WorkflowError(f"corpus.files.pattern: no file {path} for language '{wildcards.language}'")
     return path
@@ -165,7 +165,7 @@ def task_file(wildcards, task):
     key, pattern = f"tasks.{task}.files.pattern", spec.files.pattern
     if task == "xquad" and wildcards.split == "train" and spec.train == "squad":
         key, pattern = "tasks.xquad.files.squad", spec.files.squad
-    path = pattern.format(language=wildcards.language, split=wildcards.split)
+    path = pattern.format(data=settings.data, language=wildcards.language, split=wildcards.split)
     if not os.path.isfile(path):
         raise WorkflowError(f"{key}: no file {path}")
     return path

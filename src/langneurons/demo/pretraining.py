@@ -7,6 +7,8 @@ import os
 import random
 from pathlib import Path
 
+from langneurons.progress import Progress
+
 BOS, EOS, PAD = "<s>", "</s>", "<pad>"
 
 
@@ -65,6 +67,8 @@ def build_model(settings: dict, seed: int):
         bos_token_id=1,
         eos_token_id=2,
         tie_word_embeddings=False,
+        # 1 / sqrt(width): the 0.02 of large models leaves so narrow a one asleep for hundreds of steps
+        initializer_range=settings["hidden"] ** -0.5,
     )
     torch.manual_seed(seed)
     if settings["architecture"] == "llama":
@@ -83,7 +87,7 @@ def language_weights(languages: list[str], shares: dict[str, float]) -> list[flo
     return [shares[language] if language in shares else left / len(rest) for language in languages]
 
 
-def pretrain(model, documents: dict[str, list[list[int]]], settings: dict, seed: int, log=print) -> list[float]:
+def pretrain(model, documents: dict[str, list[list[int]]], settings: dict, seed: int) -> list[float]:
     """Train ``model`` on token lists by language. Returns the losses.
 
     Each step takes ``batch`` blocks of ``block`` tokens at random offsets of the languages' streams, a
@@ -112,24 +116,24 @@ def pretrain(model, documents: dict[str, list[list[int]]], settings: dict, seed:
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
     model.train()
     losses = []
-    for step in range(steps):
-        chosen = rng.choices(languages, weights, k=batch)
-        rows = []
-        for language in chosen:
-            start = rng.randrange(len(streams[language]) - block)
-            rows.append(streams[language][start : start + block])
-        ids = torch.stack(rows)
-        loss = model(input_ids=ids, labels=ids, use_cache=False).loss
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        scheduler.step()
-        optimizer.zero_grad(set_to_none=True)
-        losses.append(loss.item())
-        if not math.isfinite(losses[-1]):
-            raise FloatingPointError(f"pretraining: the loss is {losses[-1]} at step {step + 1}")
-        if (step + 1) % 100 == 0:
-            log(f"step {step + 1}: loss {sum(losses[-100:]) / 100:.3f}")
+    with Progress(steps * batch * block, "tokens", "pretrain") as done:
+        for step in range(steps):
+            chosen = rng.choices(languages, weights, k=batch)
+            rows = []
+            for language in chosen:
+                start = rng.randrange(len(streams[language]) - block)
+                rows.append(streams[language][start : start + block])
+            ids = torch.stack(rows)
+            loss = model(input_ids=ids, labels=ids, use_cache=False).loss
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            scheduler.step()
+            optimizer.zero_grad(set_to_none=True)
+            losses.append(loss.item())
+            if not math.isfinite(losses[-1]):
+                raise FloatingPointError(f"pretraining: the loss is {losses[-1]} at step {step + 1}")
+            done(ids.numel())
     model.eval()
     return losses
 
@@ -157,5 +161,6 @@ def make_model(
     ids = {lang: [e.ids + [end] for e in tokenizer.encode_batch(kept)] for lang, kept in texts.items()}
     model = build_model(settings | {"vocabulary": tokenizer.get_vocab_size()}, seed)
     print(f"{sum(p.numel() for p in model.parameters())} parameters")
-    pretrain(model, ids, settings, seed)
+    losses = pretrain(model, ids, settings, seed)
+    print(f"loss of the first 100 steps {sum(losses[:100]) / len(losses[:100]):.3f}, of the last {sum(losses[-100:]) / len(losses[-100:]):.3f}")
     model.save_pretrained(str(directory))

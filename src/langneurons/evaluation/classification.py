@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from langneurons.models.pooling import pooled_logits
+from langneurons.progress import Progress
 from langneurons.tasks.xnli import pad_right
 
 
@@ -62,10 +63,11 @@ def classify(
         raise ValueError(f"example {next(i for i, row in enumerate(rows) if not row)} has no token")
     found: list[torch.Tensor] = []
     batches = batches_by_length([len(row) for row in rows], batch_tokens)
-    with inference(model):
+    with inference(model), Progress(len(rows), "examples", "classify") as done:
         for batch in batches:
             ids, mask = pad_right([rows[i] for i in batch], pad_id)
             found.append(pooled_logits(model, ids, mask).float())
+            done(len(batch))
         logits = torch.cat(found).cpu().numpy()
     ordered = np.empty_like(logits)
     ordered[np.concatenate(batches)] = logits

@@ -8,6 +8,7 @@ import torch
 
 from langneurons.evaluation.classification import batches_by_length, inference
 from langneurons.models.pooling import position_ids
+from langneurons.progress import Progress
 from langneurons.tasks.xquad import pad_left
 
 _LOOK = 4
@@ -37,11 +38,12 @@ def generate_answers(
         raise ValueError(f"prompt {empty[0]} has no token")
     stop = sorted({int(i) for i in eos_ids})
     answers: list[list[int]] = [[] for _ in prompts]
-    with inference(model):
+    with inference(model), Progress(len(prompts), "prompts", "generate") as done:
         for batch in batches_by_length([len(p) + max_new_tokens for p in prompts], batch_tokens):
             ids, mask = pad_left([list(prompts[i]) for i in batch], pad_id)
             for i, tokens in zip(batch, _generate(model, ids, mask, max_new_tokens, stop, pad_id), strict=True):
                 answers[i] = _until(tokens, stop)
+            done(len(batch))
     return answers
 
 

@@ -13,6 +13,7 @@ import torch
 from langneurons.evaluation.classification import inference
 from langneurons.files import write_atomically
 from langneurons.identification.mask import NeuronMask
+from langneurons.progress import Progress
 
 COLUMNS = (
     "language",
@@ -52,7 +53,7 @@ def negative_log_likelihood(
             f"{model.config.get_text_config().vocab_size}: pack the text with this model's tokenizer"
         )
     total = torch.zeros((), dtype=torch.float64, device=embeddings.device)
-    with inference(model):
+    with inference(model), Progress(ids.numel(), "tokens", "perplexity") as done:
         for batch in ids.split(max(1, batch_tokens // ids.shape[1])):
             batch = batch.to(embeddings.device)
             logits = model(input_ids=batch, use_cache=False).logits  # [rows, length, vocabulary]
@@ -60,6 +61,7 @@ def negative_log_likelihood(
                 loss = torch.nn.functional.cross_entropy(row[:-1].float(), target[1:], reduction="none")
                 total += loss.double().sum()
             del logits
+            done(batch.numel())
     nats = float(total)
     if not math.isfinite(nats):
         raise ValueError(f"negative log-likelihood is {nats}: the model's outputs are no numbers; try dtype float32")
