@@ -171,6 +171,13 @@ def task_file(wildcards, task):
     return path
 
 
+def hub_source(wildcards, task):
+    """The Hub's data set that a split of a task comes from."""
+    spec = getattr(settings.tasks, task)
+    squad = task == "xquad" and wildcards.split == "train" and spec.train == "squad"
+    return {"dataset": "squad" if squad else task} | (spec.squad_hub if squad else spec.hub).model_dump()
+
+
 def xquad_part(wildcards):
     """Which questions of XQuAD a split takes: all of them only where SQuAD trains."""
     return "all" if settings.tasks.xquad.train == "squad" else wildcards.split

@@ -69,11 +69,7 @@ for task in ("xnli", "xquad"):
                 task=task,
                 part="all" if task == "xnli" else xquad_part,
                 train_fraction=spec.train_fraction,
-                hub=lambda wildcards, spec=spec: (
-                    spec.squad_hub
-                    if wildcards.split == "train" and getattr(spec, "train", "") == "squad"
-                    else spec.hub
-                ).model_dump(),
+                hub=lambda wildcards, task=task: hub_source(wildcards, task),
             message:
                 f"Downloading {task}: {{wildcards.language}} {{wildcards.split}}"
             script:

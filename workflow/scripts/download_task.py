@@ -3,10 +3,12 @@
 from langneurons.jobs import job
 
 with job(snakemake.log[0], network=True):
-    from langneurons.tasks.sources import download_task, import_xnli, import_xquad
+    from langneurons.tasks.hub import download_task
+    from langneurons.tasks.sources import import_xnli, import_xquad
 
     p, wildcards = snakemake.params, snakemake.wildcards
-    source = download_task(p.task, p.hub["repository"], p.hub["revision"], wildcards.language, wildcards.split)
+    hub = p.hub
+    source = download_task(hub["dataset"], hub["repository"], hub["revision"], wildcards.language, wildcards.split)
     if p.task == "xnli":
         fraction = p.train_fraction if wildcards.split == "train" else 1.0
         import_xnli(source, snakemake.output[0], wildcards.language, fraction)
