@@ -143,7 +143,8 @@ def _check(neurons: Mapping[int, np.ndarray], values: Mapping[int, np.ndarray], 
 
 
 def _overwriter(layer: int, indices: np.ndarray, values: np.ndarray, record: InterventionRecord):
-    """The forward hook of one layer; the output it changes has shape ``[..., d_ff]``."""
+    """The forward hook of one layer. The output it changes has shape ``[..., d_ff]``, or ``[..., 2 * d_ff]`` where gate
+    and up are one module: neuron j is column j either way."""
     index = torch.from_numpy(np.array(indices, dtype=np.int64))
     source = torch.from_numpy(np.array(values, dtype=np.float64))
     placed: dict[tuple[torch.device, torch.dtype], tuple[torch.Tensor, torch.Tensor]] = {}

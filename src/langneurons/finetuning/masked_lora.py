@@ -134,13 +134,20 @@ def add_lora(
     does not depend on the mask; B is zero. Parameters that train are float32 whatever the base. The base may be dense
     or 4-bit (bitsandbytes).
 
-    Raises ValueError for an unknown task type, a layer or neuron outside the model, indices that are not ascending, and
-    a layer that is neither dense nor 4-bit.
+    Raises ValueError for an unknown task type, attention targets that the model lacks, rows for a model without a gate
+    projection of its own (fused or ungated), a layer or neuron outside the model, indices that are not ascending, and a
+    layer that is neither dense nor 4-bit.
     """
     from peft import LoraConfig, get_peft_model
 
     if task_type not in TASK_TYPES:
         raise ValueError(f"task_type {task_type!r} is unknown; write one of {', '.join(TASK_TYPES)}")
+    present = {name.rpartition(".")[2] for name, _ in model.named_modules()}
+    if absent := [target for target in attention_targets if target not in present]:
+        raise ValueError(
+            f"{type(model).__name__} has no modules {', '.join(absent)}, so its attention would be adapted in part or "
+            "not at all; use a model with separate q_proj, k_proj, v_proj and o_proj, or pass attention_targets"
+        )
     alpha = int(alpha) if float(alpha).is_integer() else float(alpha)
     masked = _rows_by_module(model, rows or {})
     config = LoraConfig(
@@ -161,6 +168,12 @@ def _rows_by_module(model: nn.Module, rows: Mapping[int, np.ndarray]) -> dict[st
     if not rows:
         return {}
     sites = find_neurons(model)
+    if sites.structure != "gated":
+        raise ValueError(
+            f"rows: masked LoRA trains rows of a gate projection, and this model's feed-forward layers are "
+            f"{sites.structure} ({type(sites.layers[0].mlp).__name__}); fine-tune attention only, or use a model with "
+            "a gate_proj of its own"
+        )
     names = {id(module): name for name, module in model.named_modules()}
     result = {}
     for layer, indices in sorted(rows.items()):
