@@ -70,15 +70,21 @@ def main(command: list[str]) -> int:
         server.bind(address)
         server.listen(256)
         process = subprocess.Popen(command, env=os.environ | {SOCKET: address})
-        gc.disable()
-        for module in PRELOADED:
-            importlib.import_module(module)
-        gc.freeze()
+        # A scheduler's or a person's request to stop is the command's to answer: it stops its jobs itself.
+        signal.signal(signal.SIGTERM, lambda number, frame: process.send_signal(number))
+        signal.signal(signal.SIGINT, lambda number, frame: process.send_signal(number))
         try:
+            gc.disable()
+            for module in PRELOADED:
+                importlib.import_module(module)
+            gc.freeze()
             _serve(server, process)
-        except KeyboardInterrupt:
-            process.send_signal(signal.SIGINT)
-        return process.wait()
+        except BaseException:
+            process.terminate()
+            raise
+        finally:
+            status = process.wait()
+        return status if status >= 0 else 128 - status
 
 
 def _serve(server: socket.socket, process: subprocess.Popen) -> None:
@@ -91,6 +97,9 @@ def _serve(server: socket.socket, process: subprocess.Popen) -> None:
             if key.fileobj is server:
                 connection, _ = server.accept()
                 pid = _fork(server, connection)
+                if pid is None:
+                    connection.close()
+                    continue
                 jobs[pid] = connection
                 selector.register(connection, selectors.EVENT_READ, pid)
             else:  # a client says nothing after its request: it is gone
@@ -110,16 +119,23 @@ def _serve(server: socket.socket, process: subprocess.Popen) -> None:
                 connection.close()
 
 
-def _fork(server: socket.socket, connection: socket.socket) -> int:
+def _fork(server: socket.socket, connection: socket.socket) -> int | None:
+    """The pid of a child that runs what a client asks for; None if the client went away while asking."""
     message, descriptors, _, _ = socket.recv_fds(connection, 8, 2)
     size, parts = int.from_bytes(message, "big"), b""
-    while len(parts) < size:
-        parts += connection.recv(size - len(parts))
+    while len(parts) < size and (part := connection.recv(size - len(parts))):
+        parts += part
+    if not size or len(parts) < size:
+        for descriptor in descriptors:
+            os.close(descriptor)
+        return None
     pid = os.fork()
     if pid:
         for descriptor in descriptors:
             os.close(descriptor)
         return pid
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     server.close()
     connection.close()
     os.dup2(descriptors[0], 1)

@@ -49,7 +49,8 @@ def _facts(rng: random.Random, subject: str, count: int) -> list[Fact]:
 
 
 def write_document(language: str, seed: int, shard: int, number: int) -> str:
-    """One encyclopedia-like article: two people, their facts, said again, asked for and denied of others."""
+    """One encyclopedia-like article: facts of two people and a place, told twice, one denied; then, a line each,
+    questions about it and their answers."""
     lexicon = load_lexicon(language)
     rng = random.Random(f"{seed}/document/{language}/{shard}/{number}")
     first, second = rng.sample(ITEMS["person"], 2)
@@ -63,12 +64,13 @@ def write_document(language: str, seed: int, shard: int, number: int) -> str:
     sentences += [say(lexicon, f, wording)[0] for f, wording in zip(told, wordings, strict=True)]
     for fact, wording in rng.sample(list(zip(told, wordings, strict=True)), len(told)):
         sentences.append(say(lexicon, fact, "paraphrase" if wording == "statement" else "statement")[0])
-    for fact in rng.sample(told, 2):
-        sentences += [say(lexicon, fact, "question")[0], say(lexicon, fact, "statement")[0]]
     fact = rng.choice(told)
     denied = Fact(fact.relation, fact.subject, _value(rng, fact.relation, fact.subject, fact.value))
     sentences.append(say(lexicon, denied, "negation")[0])
-    return joiner(language).join(sentences)
+    lines = [joiner(language).join(sentences)]
+    for fact in rng.sample(told, 3):
+        lines += [say(lexicon, fact, "question")[0], say(lexicon, fact, "statement")[1]]
+    return "\n".join(lines)
 
 
 def write_documents(language: str, seed: int, shard: int, count: int) -> Iterator[tuple[str, str]]:

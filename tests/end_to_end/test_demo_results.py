@@ -1,0 +1,57 @@
+"""What the finished demo must show. Skipped until `make demo` has run; CI runs it and allows no skip."""
+
+import csv
+import os
+import statistics
+from pathlib import Path
+
+import pytest
+
+RESULTS = Path(__file__).parents[2] / "results" / "demo"
+METHODS = ("lape-set1", "lape-set6")
+
+pytestmark = pytest.mark.skipif(
+    not (RESULTS / "tables" / "xnli.tsv").is_file() and "DEMO_REQUIRED" not in os.environ,
+    reason="the demo's results are not there: run `make demo` first",
+)
+
+
+def rows(path: Path) -> list[dict]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream, delimiter="\t"))
+
+
+@pytest.mark.parametrize("table", ["xnli", "xquad", "xnli_finetuning"])
+def test_tables_hold_both_models_and_both_methods(table):
+    found = rows(RESULTS / "tables" / f"{table}.tsv")
+    assert {r["model"] for r in found} == {"Tiny Llama", "Tiny Mistral"}
+    assert {r["method"] for r in found} - {""} == {"LAPE", "Act Prob 90p"}
+
+
+def test_the_tiny_llama_learns_inference_in_english():
+    (row,) = rows(RESULTS / "tiny-llama/metrics/xnli/base/en/none.tsv")
+    assert float(row["accuracy"]) >= 60  # chance: 33
+
+
+def test_the_tiny_llama_learns_to_answer_in_english():
+    (row,) = rows(RESULTS / "tiny-llama/metrics/xquad/base/en/none.tsv")
+    assert float(row["exact_match"]) >= 30  # chance: 0
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("model", ["tiny-llama", "tiny-mistral"])
+def test_zeroing_a_language_hurts_that_language_most(model, method):
+    changes = rows(RESULTS / model / "perplexity" / f"{method}.tsv")
+    own = [float(r["change"]) for r in changes if r["language"] == r["zeroed"]]
+    others = [float(r["change"]) for r in changes if r["language"] != r["zeroed"]]
+    assert statistics.mean(own) >= 3 * statistics.mean(others)
+    assert statistics.mean(own) > 0
+
+
+def test_every_figure_is_there():
+    kinds = ("neuron_counts", "neuron_overlap", "neuron_layers", "perplexity_change")
+    for model in ("tiny-llama", "tiny-mistral"):
+        for method in (*METHODS, "act-prob-90p"):
+            for kind in kinds:
+                for ending in ("svg", "html"):
+                    assert (RESULTS / "figures" / f"{kind}.{model}.{method}.{ending}").stat().st_size > 1000
