@@ -12,6 +12,7 @@ standard output and error. The answer is the exit status. A client that goes awa
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import json
@@ -112,10 +113,8 @@ def _serve(server: socket.socket, process: subprocess.Popen) -> None:
                 if connection.fileno() in selector.get_map():
                     selector.unregister(connection)
                 code = os.waitstatus_to_exitcode(status)
-                try:
+                with contextlib.suppress(BrokenPipeError):  # the client is gone: nobody waits for the status
                     connection.sendall(str(code if code >= 0 else 128 - code).encode())
-                except BrokenPipeError:
-                    pass  # the client is gone: nobody waits for the status
                 connection.close()
 
 

@@ -1,12 +1,14 @@
 """Collecting from tiny models built in memory, against the same computed by hand."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
 
 from langneurons.activations import collector
 from langneurons.activations.collector import collect
-from langneurons.activations.sketch import NeuronCounts
+from langneurons.activations.sketch import BINS, NeuronCounts
 
 LAYERS, WIDTH, BLOCK = 2, 24, 8
 SIZES = {
@@ -61,8 +63,7 @@ def assert_same(counts, expected):
     assert counts.histogram.dtype == expected.histogram.dtype
     assert (counts.histogram == expected.histogram).all()
     assert (counts.minimum == expected.minimum).all() and (counts.maximum == expected.maximum).all()
-    np.testing.assert_allclose(counts.total, expected.total, rtol=1e-12, atol=1e-9)
-    np.testing.assert_allclose(counts.square, expected.square, rtol=1e-12, atol=1e-9)
+    assert counts.moments.tobytes() == expected.moments.tobytes()
 
 
 @pytest.mark.parametrize("kind", ["Llama", "Mistral"])
@@ -255,12 +256,45 @@ def test_the_counter_agrees_with_the_definition_on_every_kind_of_value():
     assert (counts.minimum == expected.minimum).all() and (counts.maximum == expected.maximum).all()
 
 
-def test_the_path_of_a_gpu_agrees_with_that_of_a_cpu():
-    z = awkward(300, 50)
-    counter = collector._Counter(1, 50, torch.device("cpu"))
-    counter.on_cpu = False
-    counter.count(0, torch.tensor(z).view(3, 100, 50))
-    assert (counter.counts(300).histogram == reference(z).histogram).all()
+@pytest.mark.parametrize(("bytes_left", "blocks"), [(-1, 1), (0, 1), (4.1, 2), (7.9, 2), (8.1, 4), (10**6, 8)])
+def test_without_a_size_the_passes_fit_half_the_free_memory(monkeypatch, bytes_left, blocks):
+    """11 blocks are read in passes of a power of two; ``bytes_left`` in what a block takes."""
+    block = BLOCK * 4 * (4 * WIDTH + 16 * 16)
+    counts = LAYERS * WIDTH * (BINS * 4 + 6 * 8 + 2 * 4)
+    free = int(counts + 4 * WIDTH * 16 + bytes_left * block)
+    monkeypatch.setattr(collector, "_free_memory", lambda device: free)
+    model = tiny(dtype=torch.float32)
+    sizes = []
+    model.model.layers[0].mlp.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
+    assert collect(model, BLOCKS).tokens == BLOCKS.size
+    assert sizes[0] == blocks and sum(sizes) == len(BLOCKS)
+
+
+def test_free_memory_is_that_of_this_machine():
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert 2**20 < collector._free_memory(torch.device("cpu")) < machine
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_four_bit_models_are_counted(tmp_path, dtype):
+    pytest.importorskip("bitsandbytes")
+    from langneurons.models.loading import load_base
+
+    tiny(dtype=torch.float32).save_pretrained(tmp_path)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / name).write_text("{}")
+    model = load_base(tmp_path, quantization="nf4", dtype=dtype, device="cpu")
+    assert type(model.model.layers[0].mlp.gate_proj).__name__ == "Linear4bit"
+    seen = []
+    handles = [
+        layer.mlp.gate_proj.register_forward_hook(lambda _, args, z: seen.append(z.flatten(0, 1)))
+        for layer in model.model.layers
+    ]
+    counts = collect(model, BLOCKS, batch_tokens=BLOCKS.size)
+    for handle in handles:
+        handle.remove()
+    assert str(seen[0].dtype) == f"torch.{dtype}"
+    assert_same(counts, reference(torch.stack(seen, dim=1).float().numpy()))
 
 
 def test_counts_move_to_the_host_before_an_int32_could_overflow():

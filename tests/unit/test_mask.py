@@ -15,7 +15,7 @@ DETAILS = {"tau": np.float64(0.1) + 0.2, "candidates": np.int64(12), "by": {"en"
 
 
 def build(**changes):
-    arguments = dict(  # noqa: C408
+    arguments = dict(
         method="lape-set1",
         entries=ENTRIES,
         scores=SCORES,

@@ -24,7 +24,7 @@ def model():
             num_key_value_heads=1,
             initializer_range=0.4,
             pad_token_id=0,
-        )  # fmt: skip
+        )
     ).eval()
 
 

@@ -40,7 +40,9 @@ def run(command: list[str], **options) -> subprocess.CompletedProcess:
 def test_a_script_runs_in_the_warm_process(scripts, tmp_path):
     script = scripts("plain")
     # The client's own pid is not the job's: the job is a fork of the warm process.
-    shell = f'{sys.executable} {script} & client=$!; wait $client; code=$?; echo $client > {tmp_path}/client; exit $code'
+    shell = (
+        f"{sys.executable} {script} & client=$!; wait $client; code=$?; echo $client > {tmp_path}/client; exit $code"
+    )
     assert run(["bash", "-c", shell], cwd=tmp_path).returncode == 0
     where, total, pid = (tmp_path / "plain.out").read_text().split()
     assert (where, total) == (str(tmp_path), "6")
@@ -73,7 +75,8 @@ def test_the_command_s_status_is_returned():
 
 def test_a_killed_client_takes_its_job_with_it(scripts, tmp_path):
     script = scripts("long", "import time; time.sleep(60)")
-    shell = f"{sys.executable} {script} & client=$!; while [ ! -s {tmp_path}/long.out ]; do sleep 0.1; done; kill -9 $client"
+    shell = f"{sys.executable} {script} & client=$!; while [ ! -s {tmp_path}/long.out ]; do sleep 0.1; done; "
+    shell += "kill -9 $client"
     start = time.monotonic()
     run(["bash", "-c", shell + "; sleep 1"])
     assert time.monotonic() - start < 45

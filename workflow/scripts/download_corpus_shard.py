@@ -8,6 +8,12 @@ with job(snakemake.log[0], network=True):
 
     p = snakemake.params
     documents = wikipedia_shard(
-        snakemake.wildcards.language, int(snakemake.wildcards.shard), p.shards, p.repository, p.revision, p.snapshot, p.seed
+        snakemake.wildcards.language,
+        int(snakemake.wildcards.shard),
+        p.shards,
+        p.repository,
+        p.revision,
+        p.snapshot,
+        p.seed,
     )
     write_documents(snakemake.output[0], documents)

@@ -12,7 +12,8 @@ with job(snakemake.log[0], snakemake.threads):
     p = snakemake.params
     mask = NeuronMask.read(snakemake.input.mask)
     texts = {
-        language: read_blocks(path, "heldout") for language, path in zip(p.languages, snakemake.input.tokens, strict=True)
+        language: read_blocks(path, "heldout")
+        for language, path in zip(p.languages, snakemake.input.tokens, strict=True)
     }
     model = load_base(snakemake.input.model, "causal", p.quantization, p.dtype)
     rows = measure_changes(model, mask, texts, p.site, snakemake.resources.batch_tokens)

@@ -102,10 +102,14 @@ def pretrain(model, documents: dict[str, list[list[int]]], settings: dict, seed:
     block, batch, steps = settings["block"], settings["batch"], settings["steps"]
     for language, stream in streams.items():
         if len(stream) <= block:
-            raise ValueError(f"the corpus of '{language}' has {len(stream)} tokens; pretraining needs more than {block}")
+            raise ValueError(
+                f"the corpus of '{language}' has {len(stream)} tokens; pretraining needs more than {block}"
+            )
     languages, weights = list(streams), language_weights(list(streams), settings["shares"])
     rng = random.Random(seed)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=settings["learning_rate"], betas=(0.9, 0.98), weight_decay=0.05)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=settings["learning_rate"], betas=(0.9, 0.98), weight_decay=0.05
+    )
     warm = max(1, steps // 20)
 
     def rate(step: int) -> float:
@@ -145,7 +149,10 @@ def make_model(
     heldout_fraction: float,
     seed: int,
 ) -> None:
-    """Train a tokenizer and a tiny model on corpus shards (``…/{language}/{shard}.parquet``), held-out text left out."""
+    """Train a tokenizer and a tiny model on corpus shards (``…/{language}/{shard}.parquet``).
+
+    Held-out documents are left out.
+    """
     from langneurons.corpus.documents import STATISTICS, read_documents, split_of
 
     texts: dict[str, list[str]] = {}
@@ -158,9 +165,10 @@ def make_model(
 
     tokenizer = Tokenizer.from_file(str(Path(directory) / "tokenizer.json"))
     end = tokenizer.token_to_id(EOS)
-    ids = {lang: [e.ids + [end] for e in tokenizer.encode_batch(kept)] for lang, kept in texts.items()}
+    ids = {lang: [[*e.ids, end] for e in tokenizer.encode_batch(kept)] for lang, kept in texts.items()}
     model = build_model(settings | {"vocabulary": tokenizer.get_vocab_size()}, seed)
     print(f"{sum(p.numel() for p in model.parameters())} parameters")
     losses = pretrain(model, ids, settings, seed)
-    print(f"loss of the first 100 steps {sum(losses[:100]) / len(losses[:100]):.3f}, of the last {sum(losses[-100:]) / len(losses[-100:]):.3f}")
+    first, last = losses[:100], losses[-100:]
+    print(f"loss: {sum(first) / len(first):.3f} over the first steps, {sum(last) / len(last):.3f} over the last")
     model.save_pretrained(str(directory))

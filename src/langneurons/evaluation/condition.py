@@ -56,7 +56,14 @@ def evaluate_xnli(model, tokenizer, table: pa.Table, max_tokens: int, batch_toke
 
 
 def evaluate_xquad(
-    model, tokenizer, table: pa.Table, language: str, prompt: str, max_tokens: int, max_new_tokens: int, batch_tokens: int
+    model,
+    tokenizer,
+    table: pa.Table,
+    language: str,
+    prompt: str,
+    max_tokens: int,
+    max_new_tokens: int,
+    batch_tokens: int,
 ) -> tuple[dict, pa.Table]:
     """Exact match and F1 by both metrics, and the generated answers (PROTOCOL section 5)."""
     from langneurons.evaluation.generation import generate_answers
@@ -66,7 +73,12 @@ def evaluate_xquad(
     encoded = encode_prompts(table, tokenizer, max_tokens, prompt)
     examples = encoded.examples
     generated = generate_answers(
-        model, list(examples["input_ids"]), max_new_tokens, [tokenizer.eos_token_id], tokenizer.pad_token_id, batch_tokens
+        model,
+        list(examples["input_ids"]),
+        max_new_tokens,
+        [tokenizer.eos_token_id],
+        tokenizer.pad_token_id,
+        batch_tokens,
     )
     texts = [answer_text(tokenizer, tokens) for tokens in generated]
     gold = list(examples["answers"])

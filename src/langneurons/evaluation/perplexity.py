@@ -146,7 +146,8 @@ def measure_changes(
         values = {layer: np.zeros(len(indices)) for layer, indices in neurons.items()}
         with intervene(model, neurons, values, site):
             zeroed[source] = {
-                language: negative_log_likelihood(model, blocks, batch_tokens) for language, (blocks, _) in texts.items()
+                language: negative_log_likelihood(model, blocks, batch_tokens)
+                for language, (blocks, _) in texts.items()
             }
     sizes = {language: int(size.sum()) for language, (_, size) in texts.items()}
     return perplexity_rows(base, zeroed, sizes, {source: mask.count(source) for source in mask.languages})

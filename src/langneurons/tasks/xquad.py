@@ -30,7 +30,7 @@ def encode_training(
     the model shifts them). Examples of more than ``max_tokens`` in all are dropped and counted.
     """
     prompts = _prompts(table, tokenizer, prompt)
-    answers = [answer + [eos_token(tokenizer)] for answer in _first_answers(table, tokenizer, prompt)]
+    answers = [[*answer, eos_token(tokenizer)] for answer in _first_answers(table, tokenizer, prompt)]
     ids = [p + a for p, a in zip(prompts, answers, strict=True)]
     labels = [[IGNORED] * len(p) + a for p, a in zip(prompts, answers, strict=True)]
     return keep_short({"id": table["id"].to_pylist(), "input_ids": ids, "labels": labels}, ids, max_tokens)
