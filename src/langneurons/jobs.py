@@ -10,6 +10,8 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
+from langneurons.hub import hub_faults
+
 # Faults of the input: told in one line. Anything else is a fault of ours and keeps its traceback.
 EXPECTED = (ValueError, FloatingPointError)
 
@@ -18,7 +20,8 @@ EXPECTED = (ValueError, FloatingPointError)
 def job(log: str, threads: int = 1, network: bool = False) -> Iterator[None]:
     """Run a script's body: output to ``log``, the hub offline unless ``network``, ``threads`` CPU threads.
 
-    An expected error ends the process with status 1 and one line in the log; no exception is swallowed.
+    An expected error, with ``network`` also what the Hub refuses, ends the process with status 1 and one line
+    in the log; no exception is swallowed.
     Where a warm process waits (:mod:`langneurons.warm`), the whole script runs there and ends here.
     """
     if not network:
@@ -40,7 +43,8 @@ def job(log: str, threads: int = 1, network: bool = False) -> Iterator[None]:
         contextlib.redirect_stderr(stream),
     ):
         try:
-            yield
+            with hub_faults() if network else contextlib.nullcontext():
+                yield
         except EXPECTED as error:
             print(f"error: {error}", file=stream)
             stream.flush()

@@ -61,6 +61,7 @@ def run_warm(script: str) -> int | None:
 
 def main(command: list[str]) -> int:
     """Run ``command`` and serve its jobs until it ends; returns its exit status."""
+    environment = dict(os.environ)  # the command's own: what it downloads is not offline
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = "1"
     from langneurons.jobs import prepare_environment
@@ -70,7 +71,7 @@ def main(command: list[str]) -> int:
         address = os.path.join(folder, "jobs")
         server.bind(address)
         server.listen(256)
-        process = subprocess.Popen(command, env=os.environ | {SOCKET: address})
+        process = subprocess.Popen(command, env=environment | {SOCKET: address})
         # A scheduler's or a person's request to stop is the command's to answer: it stops its jobs itself.
         signal.signal(signal.SIGTERM, lambda number, frame: process.send_signal(number))
         signal.signal(signal.SIGINT, lambda number, frame: process.send_signal(number))

@@ -7,7 +7,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "langneurons"
 FLOORS = [
-    {"files", "progress"},
+    {"files", "hub", "progress"},
     {"sections", "config_faults"},
     {"config"},
     {"config_document", "conditions"},

@@ -8,7 +8,15 @@ from pathlib import Path
 
 from langneurons.models.loading import check_snapshot
 
-PATTERNS = ("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json", "tokenizer*", "special_tokens_map.json")
+# Weights by transformers' own names: some repositories hold them once more, as consolidated.safetensors.
+PATTERNS = (
+    "model*.safetensors",
+    "model.safetensors.index.json",
+    "config.json",
+    "generation_config.json",
+    "tokenizer*",
+    "special_tokens_map.json",
+)
 
 
 def import_snapshot(source: str, target: str | os.PathLike) -> None:
@@ -22,26 +30,27 @@ def import_snapshot(source: str, target: str | os.PathLike) -> None:
             os.link(file.resolve(), copy)
         except OSError:  # another file system, or one without hard links
             shutil.copyfile(file, copy)
+    check_snapshot(target)
 
 
 def download_snapshot(repository: str, revision: str, target: str | os.PathLike) -> None:
     """Download weights (safetensors only), tokenizer and configuration of a pinned revision.
 
-    Raises ValueError that says which page to accept and which variable to set, if the repository is
-    gated, or that names the repository or revision that is not there.
+    The Hub's own errors pass (:func:`langneurons.hub.hub_faults` explains them); ValueError if the
+    repository lacks a file that a snapshot needs.
     """
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
-    try:
-        snapshot_download(repository, revision=revision, local_dir=str(target), allow_patterns=list(PATTERNS))
-    except GatedRepoError:
-        raise ValueError(
-            f"{repository} is gated: accept its terms at https://huggingface.co/{repository}, then set HF_TOKEN"
-        ) from None
-    except RevisionNotFoundError:
-        raise ValueError(f"{repository} has no revision {revision}; check models.*.revision") from None
-    except RepositoryNotFoundError:
-        raise ValueError(f"{repository}: no such repository, or it is private and HF_TOKEN is not set") from None
+    # A pattern's * also stands for "/": folders are left out by one of their own.
+    snapshot_download(
+        repository,
+        revision=revision,
+        local_dir=str(target),
+        allow_patterns=list(PATTERNS),
+        ignore_patterns=["*/*"],
+    )
     shutil.rmtree(Path(target) / ".cache", ignore_errors=True)
-    check_snapshot(target)
+    try:
+        check_snapshot(target)
+    except ValueError as error:
+        raise ValueError(f"{repository}@{revision}: {error}") from None

@@ -77,9 +77,10 @@ def draw(text: str) -> str:
         path = f"M{x1:g},{y1:g} C{x1:g},{y1 + bend:g} {x2:g},{y2 - bend:g} {x2:g},{y2:g}"
         parts.append(f'<path d="{path}" fill="none" stroke="#9aa5b1" stroke-width="1.2"/>')
     for node, (x, y) in at.items():
+        middle = f'x="{x + WIDTH / 2:g}" y="{y + HEIGHT / 2 + 4.5:g}"'
         parts.append(
             f'<rect x="{x:g}" y="{y:g}" width="{WIDTH}" height="{HEIGHT}" rx="6" fill="#eef3f8" stroke="#31688e"/>'
-            f'<text x="{x + WIDTH / 2:g}" y="{y + HEIGHT / 2 + 4.5:g}" text-anchor="middle">{escape(nodes[node])}</text>'
+            f'<text {middle} text-anchor="middle">{escape(nodes[node])}</text>'
         )
     return "\n".join([*parts, "</svg>"]) + "\n"
 

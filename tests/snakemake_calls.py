@@ -1,0 +1,87 @@
+"""Calling Snakemake as a person does, in a directory of the test's own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SMALLEST = ("config/demo.yaml", "tests/end_to_end/smallest.yaml")
+
+Finished = subprocess.CompletedProcess[str]
+
+# Importing Snakemake takes longer than most of its dry runs do: one process imports it, and each call is its fork.
+_forks = multiprocessing.get_context("forkserver")
+_forks.set_forkserver_preload(["snakemake.cli"])
+
+
+def snakemake(
+    directory: Path, *arguments: str | Path, configs: tuple[str | Path, ...] = SMALLEST, warm: bool = False
+) -> Finished:
+    """Run ``snakemake`` on this workflow in ``directory``; its exit status, and all its output as text.
+
+    Of an option that takes any number of values, as ``--quiet``, write ``--quiet=rules``: targets come last.
+    ``warm``: jobs start from one process that has the heavy libraries (``langneurons.warm``).
+    """
+    command = [sys.executable, "-m", "snakemake", *_options(directory, arguments, configs)]
+    if warm:
+        command = [sys.executable, "-m", "langneurons.warm", *command]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "check": False}
+    return subprocess.run(command, env=environment, cwd=ROOT, **options)
+
+
+def parse(directory: Path, *arguments: str | Path, configs: tuple[str | Path, ...] = SMALLEST) -> Finished:
+    """As :func:`snakemake`, but sooner there: for a call that starts no job."""
+    command = _options(directory, arguments, configs)
+    with tempfile.NamedTemporaryFile() as output:
+        process = _forks.Process(target=_main, args=(command, output.name))
+        process.start()
+        process.join()
+        text = Path(output.name).read_text(encoding="utf-8")
+    return subprocess.CompletedProcess(["snakemake", *command], process.exitcode, text)
+
+
+def planned(directory: Path, *arguments: str | Path, configs: tuple[str | Path, ...] = SMALLEST) -> dict[str, int]:
+    """Rule -> number of jobs that a dry run would start (without the target rule itself)."""
+    done = parse(directory, "--dry-run", "--quiet=rules", *arguments, configs=configs)
+    assert done.returncode == 0, done.stdout
+    return job_counts(done.stdout)
+
+
+def job_counts(output: str) -> dict[str, int]:
+    """Rule -> number of jobs, from Snakemake's "Job stats"; empty where it says that nothing is to be done."""
+    lines = [line.split() for line in output.splitlines()]
+    if ["job", "count"] not in lines:
+        assert "Nothing to be done" in output, output
+        return {}
+    start = lines.index(["job", "count"]) + 2
+    rules = {words[0]: int(words[1]) for words in lines[start : lines.index([], start)]}
+    total = rules.pop("total")
+    assert total == sum(rules.values()), output
+    rules.pop("all", None)
+    return rules
+
+
+def _options(directory: Path, arguments: tuple[str | Path, ...], configs: tuple[str | Path, ...]) -> list[str]:
+    options = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(directory), "--nocolor"]
+    if configs:
+        options += ["--configfile", *(str(ROOT / config) for config in configs)]
+    return [*options, "--cores", "2", "--show-failed-logs", "--nolock", *map(str, arguments)]
+
+
+def _main(command: list[str], output: str) -> None:
+    """In the fork: Snakemake's own main, its output to a file."""
+    with open(output, "wb") as stream:
+        os.dup2(stream.fileno(), 1)
+        os.dup2(stream.fileno(), 2)
+    os.chdir(ROOT)
+    sys.path.insert(0, str(ROOT / "src"))
+    sys.argv = ["snakemake", *command]
+    from snakemake.cli import main
+
+    main(command)
