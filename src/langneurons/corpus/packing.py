@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from langneurons.corpus.documents import HELDOUT, STATISTICS, split_of
 from langneurons.files import write_atomically
+from langneurons.progress import Progress
 
 SCHEMA = pa.schema([("split", pa.string()), ("input_ids", pa.list_(pa.int32())), ("bytes", pa.int64())])
 
@@ -68,14 +69,17 @@ def pack(
     tokenizer.no_padding()
     streams = {STATISTICS: _Stream(block, tokens), HELDOUT: _Stream(block, heldout_tokens)}
     blocks: dict[str, list[tuple[list[int], int]]] = {STATISTICS: [], HELDOUT: []}
-    for _, text in documents:
-        if all(stream.full for stream in streams.values()):
-            break
-        split = split_of(text, heldout_fraction, seed)
-        if streams[split].full:
-            continue
-        encoding = tokenizer.encode(text)
-        blocks[split] += streams[split].add(encoding.ids, _byte_sizes(text, encoding.offsets))
+    with Progress(tokens + heldout_tokens, "tokens", "pack") as done:
+        for _, text in documents:
+            if all(stream.full for stream in streams.values()):
+                break
+            split = split_of(text, heldout_fraction, seed)
+            if streams[split].full:
+                continue
+            encoding = tokenizer.encode(text)
+            packed = list(streams[split].add(encoding.ids, _byte_sizes(text, encoding.offsets)))
+            blocks[split] += packed
+            done(len(packed) * block)
     for split, wanted in ((STATISTICS, tokens), (HELDOUT, heldout_tokens)):
         if wanted and not blocks[split]:
             raise ValueError(

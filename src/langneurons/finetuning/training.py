@@ -23,6 +23,7 @@ import torch
 from torch import nn
 
 from langneurons.files import write_atomically
+from langneurons.progress import Progress
 
 if TYPE_CHECKING:
     import datasets
@@ -101,13 +102,14 @@ def train(
 
     arguments = _arguments(model, directory, settings, checkpoint_steps)
     use_cache = model.config.use_cache
-    with _deterministic():
+    with _deterministic(), Progress(stop, "steps", "train") as done:
+        done(0 if checkpoint is None else _step(checkpoint))
         trainer = _trainer_class()(
             model=model,
             args=arguments,
             train_dataset=train_dataset,
             data_collator=collator,
-            callbacks=[_callback(identity, stop, max(1, stop // 20))],
+            callbacks=[_callback(identity, stop, done)],
         )
         _silence(trainer)
         try:
@@ -212,23 +214,20 @@ def _silence(trainer) -> None:
     trainer.remove_callback(PrinterCallback)
 
 
-def _callback(identity: str, stop: int, interval: int):
+def _callback(identity: str, stop: int, done: Progress):
     from transformers import TrainerCallback
 
     class Run(TrainerCallback):
-        """Stops after step ``stop``, marks checkpoints complete, and tells the log how far it is."""
+        """Stops after step ``stop``, marks checkpoints complete, and tells how far it is."""
 
         def on_step_end(self, args, state, control, **kwargs):
+            done()
             if state.global_step == stop:
                 control.should_training_stop = control.should_save = True
 
         def on_save(self, args, state, control, **kwargs):
             with write_atomically(Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE) as partial:
                 partial.write_text(json.dumps({"identity": identity}), encoding="utf-8")
-
-        def on_log(self, args, state, control, logs=None, **kwargs):
-            if logs and "loss" in logs and state.global_step % interval == 0:
-                logger.info("step %d of %d: loss %.4f", state.global_step, stop, logs["loss"])
 
     return Run()
 
