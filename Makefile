@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint format plan clean
+.PHONY: demo test lint format plan bench clean
 
 demo: $(READY)
 	$(BIN)/python -m langneurons.warm $(BIN)/snakemake --profile profiles/demo
@@ -30,6 +30,11 @@ format: $(READY)
 # What a run of the paper's configuration would do; touches nothing.
 plan: $(READY)
 	$(BIN)/snakemake --dry-run --quiet rules
+
+# What is fast, side by side: ratios, since absolute times depend on the machine.
+bench: $(READY)
+	$(BIN)/python benchmarks/activations.py
+	$(BIN)/python benchmarks/storage.py
 
 # The environment is made again when a pin changes.
 $(READY): pyproject.toml constraints.txt

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from collections.abc import Callable
 
 import numpy as np
 import torch
 
-from langneurons.activations.sketch import BATCH_QUANTUM, BINS, KEY_OFFSET, QUANTA, SHIFT, ZERO_BIN, NeuronCounts
+from langneurons.activations.kernels import kernel_for
+from langneurons.activations.sketch import BATCH_QUANTUM, BINS, QUANTA, NeuronCounts, carry
 from langneurons.models.neurons import NeuronSites, find_neurons
+from langneurons.progress import Progress
 
 log = logging.getLogger(__name__)
 
-# What one step works on. On a CPU it should fit the cache (measured: 2,048 x 512 values is 8 times faster a value than
-# 8,192 x 512); on a GPU it bounds temporary memory, about 40 bytes a value.
-_CPU_TOKENS, _CPU_NEURONS = 2048, 512
-_GPU_VALUES = 2**25
+_SORTED_VALUES = 2**25  # values of a batch's percentiles sorted at a time
 _INT32_MAX = 2**31 - 1
+_MOST_TOKENS = {"cpu": 4096, "cuda": 16384}  # of a pass, by device: more are no faster
 
 
 class _LastGateSeen(Exception):
@@ -32,17 +33,18 @@ class _LastGateSeen(Exception):
 def collect(
     model: torch.nn.Module,
     blocks: np.ndarray,
-    batch_tokens: int,
+    batch_tokens: int | None = None,
     batch_percentiles: tuple[float, ...] = (),
     every: int = 1,
     reference_tokens: int = 2048,
 ) -> NeuronCounts:
-    """Count z, the output of every layer's gate, at every token of ``blocks``.
+    """Count z, what every layer's gate (without a gate: its up projection) puts out, at every token of ``blocks``.
 
     ``blocks``: int32 ``[n, block]``, token ids, no padding; a block is read by itself. ``batch_tokens``: tokens a
     forward pass, rounded down to whole blocks but at least one; it changes the speed only (as far as the model's own
-    arithmetic does not depend on the batch's size). ``batch_percentiles``: percentiles (0 to 100) also taken within
-    each ``every``-th batch of ``reference_tokens`` consecutive tokens, the first included, and summed: numpy's linear
+    arithmetic does not depend on the batch's size: the last bits of z, on most devices); None: as many blocks, a power
+    of two, as fit half the free memory. ``batch_percentiles``: percentiles (0 to 100) also taken within each
+    ``every``-th batch of ``reference_tokens`` consecutive tokens, the first included, and summed: numpy's linear
     interpolation, float64, as the paper's code does; a last batch that is not full is left out.
 
     On a GPU out of memory it starts again, once, with half the batch.
@@ -53,6 +55,8 @@ def collect(
     sites = find_neurons(model)
     decoder = _decoder(model)
     _check(model, decoder, blocks, batch_percentiles, every, reference_tokens)
+    if batch_tokens is None:
+        batch_tokens = _fitting_tokens(decoder, sites, blocks, batch_percentiles, reference_tokens)
     size = max(1, batch_tokens // blocks.shape[1])
     settings = (batch_percentiles, every, reference_tokens)
     try:
@@ -93,6 +97,44 @@ def _check(model, decoder, blocks: np.ndarray, percentiles, every: int, referenc
         raise ValueError(f"reference_tokens is {reference_tokens}; write a multiple of the block, {block} tokens")
 
 
+def _fitting_tokens(decoder, sites: NeuronSites, blocks: np.ndarray, percentiles, reference_tokens: int) -> int:
+    """Tokens a pass that need at most half of the memory left beside the counts."""
+    weight = decoder.get_input_embeddings().weight
+    width, bytes_each = sites.neurons_per_layer, weight.element_size()
+    # Of a token: z, up, act and their product in a layer's MLP; some vectors of the hidden size beside and before it.
+    token = (4 * width + 16 * weight.shape[1]) * bytes_each
+    taken = len(sites.layers) * width * (BINS * 4 + 2 * len(QUANTA) * 8 + 8)
+    taken += width * weight.shape[1] * 4  # one matrix of weights in full, of 4-bit ones
+    if percentiles:
+        taken += len(sites.layers) * width * reference_tokens * bytes_each  # of a batch begun in an earlier pass
+    free = _free_memory(weight.device)
+    most = min(_MOST_TOKENS.get(weight.device.type, _MOST_TOKENS["cpu"]), blocks.size)
+    fitting = max(1, min(most, (free - taken) // 2 // token) // blocks.shape[1])
+    tokens = (1 << (fitting.bit_length() - 1)) * blocks.shape[1]
+    log.info("%d tokens a pass: %.1f GiB are free, a token takes %d bytes", tokens, free / 2**30, token)
+    return tokens
+
+
+def _free_memory(device: torch.device) -> int:
+    """Bytes that can be had on the device."""
+    if device.type == "cuda":
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + unused
+    with contextlib.suppress(OSError), open("/proc/meminfo", encoding="ascii") as file:
+        for line in file:
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _batch(blocks: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Token ids on the device, int64; a GPU gets them from pinned memory, without the host waiting for it."""
+    ids = torch.from_numpy(np.ascontiguousarray(blocks, dtype=np.int32))
+    if device.type == "cuda":
+        ids = ids.pin_memory().to(device, non_blocking=True)
+    return ids.long()
+
+
 def _collect(decoder, sites: NeuronSites, blocks: np.ndarray, size: int, percentiles, every, reference) -> NeuronCounts:
     """One attempt, with ``size`` blocks a forward pass."""
     device = next(decoder.parameters()).device
@@ -103,7 +145,10 @@ def _collect(decoder, sites: NeuronSites, blocks: np.ndarray, size: int, percent
     start = 0  # first block of this pass
 
     def hook(layer: int) -> Callable:
-        def count(module, args, z: torch.Tensor) -> None:
+        def count(module, args, output: torch.Tensor) -> None:
+            z = output[..., sites.layers[layer].gate_columns]
+            if z.ndim == 2:  # opt's layers flatten blocks and tokens into one dimension
+                z = z.unflatten(0, batch.shape)
             # z: [blocks, block, D]
             fired.append(layer)
             counter.count(layer, z)
@@ -115,9 +160,9 @@ def _collect(decoder, sites: NeuronSites, blocks: np.ndarray, size: int, percent
 
     handles = [site.gate.register_forward_hook(hook(layer)) for layer, site in enumerate(sites.layers)]
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), Progress(blocks.size, "tokens", "collect") as done:
             for start in range(0, len(blocks), size):
-                batch = torch.from_numpy(blocks[start : start + size].astype(np.int64)).to(device)
+                batch = _batch(blocks[start : start + size], device)
                 counter.expect(batch.numel())
                 fired.clear()
                 with contextlib.suppress(_LastGateSeen):
@@ -125,8 +170,9 @@ def _collect(decoder, sites: NeuronSites, blocks: np.ndarray, size: int, percent
                 if fired != list(range(layers)):
                     raise RuntimeError(
                         f"gates fired in layers {fired}, expected 0 to {layers - 1} once each: the forward does not "
-                        "call the modules in models/neurons.py (a fused kernel, or gradient checkpointing?)"
+                        "call the modules in models/architectures.py (a fused kernel, or gradient checkpointing?)"
                     )
+                done(batch.numel())
     finally:
         for handle in handles:
             handle.remove()
@@ -142,6 +188,7 @@ class _Counter:
 
     def __init__(self, layers: int, neurons: int, device: torch.device, limit: int = _INT32_MAX) -> None:
         self.layers, self.neurons, self.limit = layers, neurons, limit
+        self.kernel = kernel_for(device)
         self.histogram = torch.zeros((layers, neurons * BINS), dtype=torch.int32, device=device)
         self.moments = torch.zeros((2, len(QUANTA), layers, neurons), dtype=torch.float64, device=device)
         self.minimum = torch.full((layers, neurons), torch.inf, device=device)
@@ -149,9 +196,6 @@ class _Counter:
         self.seen = [0] * layers  # tokens counted
         self.held = 0  # tokens in `histogram`
         self.moved: np.ndarray | None = None  # int64, those moved before
-        self.on_cpu = device.type == "cpu"
-        # bin of a neuron's zero in its layer's histogram
-        self.zeros = torch.arange(neurons, dtype=torch.int32, device=device) * BINS + ZERO_BIN
 
     def expect(self, tokens: int) -> None:
         """Make room for ``tokens`` more."""
@@ -167,31 +211,9 @@ class _Counter:
             raise RuntimeError(
                 f"layer {layer}: z has shape {tuple(z.shape)}, expected [blocks, tokens, {self.neurons}]"
             )
-        blocks, tokens, neurons = z.shape
-        self.seen[layer] += blocks * tokens
-        width = _CPU_NEURONS if self.on_cpu else neurons
-        height = max(1, (_CPU_TOKENS if self.on_cpu else _GPU_VALUES // neurons) // tokens)
-        for column in range(0, neurons, width):
-            for part in z[:, :, column : column + width].split(height):
-                self._count(layer, slice(column, column + width), part.float().contiguous())
-
-    def _count(self, layer: int, own: slice, z: torch.Tensor) -> None:
-        """``z``: float32 ``[blocks, tokens, neurons of own]``, contiguous."""
-        width = z.shape[2]
-        bins = _bins(z).add_(self.zeros[:width]).view(-1)
-        histogram = self.histogram[layer, own.start * BINS : (own.start + width) * BINS]
-        if self.on_cpu:
-            histogram += torch.bincount(bins, minlength=width * BINS).int()
-        else:
-            histogram.scatter_add_(0, bins.long(), torch.ones((), dtype=torch.int32, device=z.device).expand(len(bins)))
-        self.minimum[layer, own] = torch.minimum(self.minimum[layer, own], z.amin((0, 1)) + 0.0)  # + 0: no -0
-        self.maximum[layer, own] = torch.maximum(self.maximum[layer, own], z.amax((0, 1)) + 0.0)
-        wide = z.double()
-        rest = torch.stack([wide.sum(1), wide.square_().sum(1)])  # [2, blocks, neurons]: a term of the sums a block
-        for limb, quantum in enumerate(QUANTA):
-            multiple = (rest / quantum).round_() * quantum
-            self.moments[:, limb, layer, own] += multiple.sum(1)
-            rest -= multiple
+        values = z.flatten(0, 1)
+        self.seen[layer] += len(values)
+        self.kernel(values, self.histogram[layer], self.moments[:, :, layer], self.minimum[layer], self.maximum[layer])
 
     def counts(self, tokens: int) -> NeuronCounts:
         """The counts on the host; RuntimeError unless every layer saw ``tokens`` tokens, all finite."""
@@ -211,17 +233,8 @@ class _Counter:
             if tokens <= _INT32_MAX:
                 histogram = histogram.astype(np.int32)
         shape = (self.layers, self.neurons, BINS)
-        return NeuronCounts(tokens, self.moments.cpu().numpy(), minimum, maximum, histogram.reshape(shape))
-
-
-def _bins(z: torch.Tensor) -> torch.Tensor:
-    """The bin of each float32 less that of zero, int32, by its bits; in place where possible: memory is the cost."""
-    bits = z.view(torch.int32)
-    magnitude = bits & 0x7FFFFFFF
-    key = (magnitude >> SHIFT).sub_(KEY_OFFSET).clamp_(1, ZERO_BIN)
-    key.clamp_(max=magnitude)  # 0 for zero; any other magnitude's bits are at least 1
-    sign = torch.bitwise_right_shift(bits, 31, out=magnitude)  # 0, or -1 if negative
-    return key.bitwise_xor_(sign).sub_(sign)
+        moments = carry(self.moments.cpu().numpy())
+        return NeuronCounts(tokens, moments, minimum, maximum, histogram.reshape(shape))
 
 
 class _BatchPercentiles:
@@ -251,7 +264,7 @@ class _BatchPercentiles:
 
     def _add(self, layer: int, values: torch.Tensor) -> None:
         values = values.flatten(0, 1)  # [reference_tokens, D]
-        width = max(1, _GPU_VALUES // len(values))
+        width = max(1, _SORTED_VALUES // len(values))
         for column in range(0, values.shape[1], width):
             ordered = values[:, column : column + width].t().float().contiguous().sort(1).values
             for i, q in enumerate(self.percentiles):

@@ -5,8 +5,9 @@ float32 or a bfloat16: its middle is within 1/64 of any value in it. Of magnitud
 sign. Below, one bin a sign (0 to 2^-10); zero has a bin of its own; above, one open bin a sign, bounded by the
 neuron's own extremes. In ascending order: open, 672, small, zero, small, 672, open.
 
-Counts are integers, so adding them is associative and commutative. So is adding the float64 sums: each term is first
-split into limbs of fixed quanta, and multiples of one quantum add without rounding.
+Counts are integers, so adding them is associative and commutative. So is adding the float64 sums: each value, and each
+square, is first rounded to a multiple of 2^-36 and split into limbs of fixed quanta; multiples of one quantum add
+without rounding. What the limbs hold in excess is carried over (``carry``), so the same sum has the same limbs.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ ZERO_BIN = ((HIGHEST - LOWEST) << MANTISSA_BITS) + 2  # index of the bin of zero
 BINS = 2 * ZERO_BIN + 1
 LAYOUT = {"mantissa_bits": MANTISSA_BITS, "lowest_exponent": LOWEST, "highest_exponent": HIGHEST, "bins": BINS}
 
-# Terms of a sum are split into multiples of these. A limb is exact up to 2^53 quanta and a term puts at most 2^25 of
-# them into the lower two: 2^28 terms (blocks of tokens) add exactly while a total stays below 2^69.
+# A sum is kept in multiples of these. A limb is exact up to 2^53 quanta, and once carried the lower two hold at most
+# 2^25: sums of up to 2^28 parts (values, passes, shards) add exactly while a total stays below 2^69.
 QUANTA = (2.0**16, 2.0**-10, 2.0**-36)
 BATCH_QUANTUM = 2.0**-24  # of a batch's percentile: sums exact while below 2^29
 
@@ -64,11 +65,25 @@ def split(terms: np.ndarray) -> np.ndarray:
     return np.stack(limbs)
 
 
+def carry(moments: np.ndarray) -> np.ndarray:
+    """The one way to write the sums in ``moments``, float64 ``[2, 3, L, D]``: the lower limbs as small as can be.
+
+    Exact within the limits at QUANTA: a limb is from -1/2 to less than 1/2 of the quantum above it. No limb is -0.
+    """
+    moments = np.array(moments)
+    for limb in (2, 1):
+        excess = np.floor(moments[:, limb] / QUANTA[limb - 1] + 0.5) * QUANTA[limb - 1]
+        moments[:, limb] -= excess
+        moments[:, limb - 1] += excess
+    return moments + 0.0
+
+
 @dataclass
 class NeuronCounts:
     """What was counted of every neuron (layer l of L, index d of D) over some tokens.
 
-    ``moments``: float64 ``[2, 3, L, D]``, the limbs of the sum and of the sum of squares (see ``total``, ``square``).
+    ``moments``: float64 ``[2, 3, L, D]``, the limbs of the sum and of the sum of squares (see ``total``, ``square``),
+    carried.
     ``minimum``, ``maximum``: float32 ``[L, D]`` (+inf and -inf of no tokens).
     ``histogram``: ``[L, D, BINS]``, int32, or int64 from 2^31 tokens on; every neuron's bins add up to ``tokens``.
 
@@ -139,7 +154,7 @@ class NeuronCounts:
             self.histogram = self.histogram.astype(np.int64, copy=False)
 
     def update(self, values: np.ndarray) -> None:
-        """Count ``values``, ``[tokens, L, D]``, as one term of the sums.
+        """Count ``values``, ``[tokens, L, D]``.
 
         ValueError for another shape and for a value that is not finite as a float32. Batch percentiles are the
         collector's affair: they need whole batches.
@@ -160,7 +175,8 @@ class NeuronCounts:
             .astype(self.histogram.dtype)
         )
         wide = values.astype(np.float64)
-        self.moments += np.stack([split(wide.sum(axis=0)), split(np.square(wide).sum(axis=0))])
+        terms = np.stack([split(wide).sum(axis=1), split(np.square(wide)).sum(axis=1)])
+        self.moments = carry(self.moments + carry(terms))
         # Adding 0 makes -0 a +0: which of them is the smaller would depend on the order.
         self.minimum = np.minimum(self.minimum, values.min(axis=0) + np.float32(0))
         self.maximum = np.maximum(self.maximum, values.max(axis=0) + np.float32(0))
@@ -174,7 +190,7 @@ class NeuronCounts:
                 raise ValueError(f"counts of different {name} cannot be added: {own} and {theirs}; collect them alike")
         self.reserve(self.tokens + other.tokens)
         self.histogram += other.histogram
-        self.moments += other.moments
+        self.moments = carry(self.moments + other.moments)
         self.minimum = np.minimum(self.minimum, other.minimum)
         self.maximum = np.maximum(self.maximum, other.maximum)
         if self.sums is not None:

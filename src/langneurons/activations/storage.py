@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from langneurons.activations.sketch import BINS, LAYOUT, QUANTA, ZERO_BIN, NeuronCounts
+from langneurons.activations.sketch import BINS, LAYOUT, QUANTA, ZERO_BIN, NeuronCounts, carry
 from langneurons.files import write_atomically
 
 KEY = b"langneurons"
@@ -277,6 +277,7 @@ def _add_file(path: str | os.PathLike, own: dict, counts: NeuronCounts) -> None:
             for i, q in enumerate(counts.percentiles):
                 counts.sums.reshape(len(counts.sums), -1)[i, rows] += columns[_batch_column(q)].to_numpy()
             start = rows.stop
+    counts.moments = carry(counts.moments)
     counts.tokens += own["tokens"]
     counts.batches += own["batch_percentiles"]["batches"]
 
