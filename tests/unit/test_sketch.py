@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -163,3 +164,24 @@ def test_update_refuses_what_cannot_be_counted():
     with pytest.raises(ValueError, match="infinite"):
         counts.update(np.full((1, 2, 3), np.inf))
     assert counts.tokens == 0 and not counts.histogram.any()
+
+
+def test_carry_keeps_the_sum_and_writes_it_one_way():
+    from langneurons.activations.sketch import QUANTA, carry
+
+    rng = np.random.default_rng(5)
+    limbs = rng.integers(-(2**40), 2**40, (2, 3, 4, 50)).astype(np.float64) * np.reshape(QUANTA, (3, 1, 1))
+    moved = limbs + np.reshape([-(2.0**16), 2.0**16 - 5 * 2.0**-10, 5 * 2.0**-10], (3, 1, 1))  # the same sums
+    carried = carry(limbs)
+    assert carried.tobytes() == carry(moved).tobytes() == carry(carried).tobytes()
+    exact = [[sum(Fraction(x) for x in part.reshape(3, -1)[:, i]) for i in range(200)] for part in limbs]
+    assert exact == [[sum(Fraction(x) for x in part.reshape(3, -1)[:, i]) for i in range(200)] for part in carried]
+    for limb, above in ((1, QUANTA[0]), (2, QUANTA[1])):
+        assert (carried[:, limb] >= -above / 2).all() and (carried[:, limb] < above / 2).all()
+    assert not np.signbit(carry(np.full((2, 3, 1, 1), -0.0))).any()
+
+
+def test_each_value_is_a_term_so_their_order_changes_no_bit():
+    values = mixed(3000)
+    order = np.random.default_rng(6).permutation(len(values))
+    assert_same_bits(counted(values), counted(*np.split(values[order], [1, 700, 701])))

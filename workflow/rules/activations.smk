@@ -20,8 +20,8 @@ rule collect_activations:
         batch_tokens=settings.activations.batch_tokens,
     params:
         batch_percentiles=settings.activations.batch_percentiles,
-        reference_tokens=settings.activations.reference_tokens,
-        every=settings.activations.every,
+        reference_tokens=batch_setting("reference_tokens"),
+        every=batch_setting("every"),
         quantization=model_setting("quantization"),
         dtype=model_setting("dtype"),
     message:

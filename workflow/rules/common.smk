@@ -62,6 +62,11 @@ def task_setting(key):
     return lambda wildcards: getattr(getattr(settings.tasks, wildcards.task), key, None)
 
 
+def batch_setting(key):
+    """A key of activations that batch percentiles alone read; without any, the same value whatever it says."""
+    return getattr(settings.activations, key) if settings.activations.batch_percentiles else 1
+
+
 def per_shard(tokens):
     """Share of a budget of tokens that one shard gives."""
     return -(-tokens // settings.corpus.shards)
@@ -102,7 +107,8 @@ def evaluation_input(wildcards):
     }
     if method:
         files["mask"] = paths.neurons(wildcards.model, method)
-        files["statistics"] = paths.statistics(wildcards.model, wildcards.language)
+        if value != "zero":  # the one value that no statistic says
+            files["statistics"] = paths.statistics(wildcards.model, wildcards.language)
     return files
 
 

@@ -1,0 +1,174 @@
+"""What an edit of the configuration runs again: what it must, and nothing else."""
+
+import json
+
+import pytest
+from snakemake_calls import ROOT, SMALLEST, planned
+
+# 2 models; 3 languages (2 have statistics) in 2 shards each; 6 fine-tunings (4 on xnli, 2 of them of neurons);
+# 17 conditions: 11 on xnli, 6 on xquad; 7 with an intervention, 4 of them zero. Methods: lape-set1 and act-prob-90p
+# of both models (drawn: 3 figures each, and a matrix of perplexity), lape-set6 and random of one.
+FROM_IDENTIFICATION_ON = {
+    "draw_neurons": 12,
+    "finetune": 2,
+    "evaluate": 9,
+    "measure_perplexity": 4,
+    "draw_perplexity": 4,
+}
+FROM_COLLECTION_ON = FROM_IDENTIFICATION_ON | {
+    "collect_activations": 12,
+    "merge_activations": 6,
+    "summarize_activations": 4,
+    "identify_neurons": 6,
+    "render_table": 5,
+}
+FROM_TOKENS_ON = FROM_COLLECTION_ON | {"pack_tokens": 12}
+FROM_TEXT_ON = FROM_TOKENS_ON | {"pretrain_demo_model": 2, "pack_heldout_tokens": 6, "finetune": 6, "evaluate": 17}
+OF_ONE_MODEL = {
+    "pretrain_demo_model": 1,
+    "pack_tokens": 6,
+    "pack_heldout_tokens": 3,
+    "collect_activations": 6,
+    "merge_activations": 3,
+    "summarize_activations": 2,
+    "identify_neurons": 2,
+    "draw_neurons": 6,
+    "finetune": 2,
+    "evaluate": 7,
+    "measure_perplexity": 2,
+    "draw_perplexity": 2,
+    "render_table": 3,
+}
+QUANTIZED_ANEW = {
+    rule: count
+    for rule, count in OF_ONE_MODEL.items()
+    if rule not in ("pretrain_demo_model", "pack_tokens", "pack_heldout_tokens")
+}
+SUMMARIZED_ANEW = {"summarize_activations": 4, "evaluate": 3, "render_table": 3}
+XNLI_FROM_FINETUNING_ON = {"finetune": 4, "evaluate": 11, "render_table": 3}
+XQUAD_FROM_FINETUNING_ON = {"finetune": 2, "evaluate": 6, "render_table": 1}
+
+EDITS = {
+    "nothing": ({}, {}),
+    # What changes speed alone.
+    "activations.batch_tokens": ({"activations": {"batch_tokens": 512}}, {}),
+    "evaluation.batch_tokens": ({"evaluation": {"batch_tokens": 256}}, {}),
+    # What only batch percentiles read, and none are asked for.
+    "activations.every": ({"activations": {"every": 2, "reference_tokens": 1024}}, {}),
+    # The text.
+    "seed": (
+        {"seed": 43},
+        FROM_TEXT_ON | {"write_demo_corpus": 6, "write_demo_xnli": 3, "write_demo_xquad": 3},
+    ),
+    "corpus.demo.documents": ({"corpus": {"demo": {"documents": 41}}}, FROM_TEXT_ON | {"write_demo_corpus": 6}),
+    "corpus.heldout_fraction": ({"corpus": {"heldout_fraction": 0.12}}, FROM_TEXT_ON),
+    "corpus.tokens": ({"corpus": {"tokens": 5000}}, FROM_TOKENS_ON),
+    "perplexity.tokens": (
+        {"perplexity": {"tokens": 384}},
+        {"pack_heldout_tokens": 6, "measure_perplexity": 4, "draw_perplexity": 4},
+    ),
+    # The models.
+    "models.tiny-mistral.steps": ({"models": {"tiny-mistral": {"steps": 13}}}, OF_ONE_MODEL),
+    "models.tiny-mistral.quantization": ({"models": {"tiny-mistral": {"quantization": "none"}}}, QUANTIZED_ANEW),
+    "models.tiny-llama.title": (
+        {"models": {"tiny-llama": {"title": "Other"}}},
+        {"render_table": 5, "draw_neurons": 6, "draw_perplexity": 2},
+    ),
+    # Activations and statistics.
+    "activations.batch_percentiles": ({"activations": {"batch_percentiles": [90]}}, FROM_COLLECTION_ON),
+    "statistics.percentiles, 99 more": (
+        {"statistics": {"percentiles": [5, 10, 25, 50, 75, 90, 95, 99]}},
+        SUMMARIZED_ANEW,
+    ),
+    "statistics.site": ({"statistics": {"site": "act"}}, SUMMARIZED_ANEW),
+    # Methods. Random neurons copy the numbers of lape-set1.
+    "methods.lape-set1.top_fraction": (
+        {"methods": {"lape-set1": {"top_fraction": 0.04}}},
+        {
+            "identify_neurons": 3,
+            "draw_neurons": 6,
+            "finetune": 2,
+            "evaluate": 7,
+            "measure_perplexity": 2,
+            "draw_perplexity": 2,
+            "render_table": 4,
+        },
+    ),
+    "methods.act-prob-90p.threshold": (
+        {"methods": {"act-prob-90p": {"threshold": "model"}}},
+        {
+            "identify_neurons": 2,
+            "draw_neurons": 6,
+            "evaluate": 2,
+            "measure_perplexity": 2,
+            "draw_perplexity": 2,
+            "render_table": 1,
+        },
+    ),
+    "methods.random.seed": (
+        {"methods": {"random": {"seed": 1}}},
+        {"identify_neurons": 1, "finetune": 1, "evaluate": 1, "render_table": 1},
+    ),
+    # Tasks, fine-tuning, interventions.
+    "tasks.xnli.demo.test": (
+        {"tasks": {"xnli": {"demo": {"test": 13}}}},
+        {"write_demo_xnli": 2, "evaluate": 11, "render_table": 3},
+    ),
+    "tasks.xnli.demo.train": (
+        {"tasks": {"xnli": {"demo": {"train": 32}}}},
+        XNLI_FROM_FINETUNING_ON | {"write_demo_xnli": 1},
+    ),
+    "tasks.xnli.max_tokens": ({"tasks": {"xnli": {"max_tokens": 120}}}, XNLI_FROM_FINETUNING_ON),
+    "tasks.xquad.prompt": ({"tasks": {"xquad": {"prompt": "{context} {question}\n"}}}, XQUAD_FROM_FINETUNING_ON),
+    "tasks.xquad.max_new_tokens": (
+        {"tasks": {"xquad": {"max_new_tokens": 4}}},
+        {"evaluate": 6, "render_table": 1},
+    ),
+    "tasks.xquad.metric": ({"tasks": {"xquad": {"metric": "model_tokens"}}}, {"render_table": 1}),
+    "finetuning.xnli.learning_rate": ({"finetuning": {"xnli": {"learning_rate": 1e-4}}}, XNLI_FROM_FINETUNING_ON),
+    "finetuning.xquad.rank": ({"finetuning": {"xquad": {"rank": 8}}}, XQUAD_FROM_FINETUNING_ON),
+    "interventions.site": (
+        {"interventions": {"site": "gate"}},
+        {"evaluate": 7, "measure_perplexity": 4, "draw_perplexity": 4, "render_table": 3},
+    ),
+    # Tables and figures: new conditions alone are evaluated.
+    "tables.xnli.interventions, mean more": (
+        {"tables": {"xnli": {"interventions": ["none", "zero", "mean"]}}},
+        {"evaluate": 4, "render_table": 1},
+    ),
+    "tables.xnli.interventions, zero less": (
+        {"tables": {"xnli": {"interventions": ["none"]}}},
+        {"render_table": 1},
+    ),
+    "tables.xnli.models, one less": ({"tables": {"xnli": {"models": ["tiny-llama"]}}}, {"render_table": 1}),
+    "tables.activation_statistics.columns": (
+        {"tables": {"activation_statistics": {"columns": ["mean", "p50"]}}},
+        {"render_table": 1},
+    ),
+    "run.tables, one more": (
+        {"run": {"tables": ["xnli", "xquad_all_interventions"]}},
+        {"evaluate": 30, "render_table": 1},
+    ),
+    "run.tables, one less": ({"run": {"tables": ["xquad"]}}, {}),
+    "figures.width": ({"figures": {"width": 400}}, {"draw_neurons": 12, "draw_perplexity": 4}),
+    "figures.methods, one more": (
+        {"figures": {"methods": ["lape-set1", "act-prob-90p", "lape-set6"]}},
+        {"identify_neurons": 1, "draw_neurons": 6, "measure_perplexity": 2, "draw_perplexity": 2},
+    ),
+}
+
+
+@pytest.mark.parametrize(("edit", "expected"), EDITS.values(), ids=EDITS)
+def test_an_edit_runs_again_what_it_must_and_no_more(finished, tmp_path, edit, expected):
+    overlay = tmp_path / "edit.yaml"
+    overlay.write_text(json.dumps(edit), encoding="utf-8")  # JSON is YAML too
+    assert planned(finished, configs=(*SMALLEST, overlay)) == expected
+
+
+@pytest.mark.parametrize("profile", ["demo", "local", "slurm"])
+def test_another_profile_runs_nothing_again(finished, profile):
+    assert planned(finished, "--profile", ROOT / "profiles" / profile) == {}
+
+
+def test_another_number_of_cores_runs_nothing_again(finished):
+    assert planned(finished, "--cores", "1", "--set-threads", "evaluate=1", "collect_activations=4") == {}

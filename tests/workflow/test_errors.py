@@ -1,0 +1,162 @@
+"""Faults of the configuration and of the user's files, told through the command line."""
+
+import json
+import os
+
+import pytest
+from snakemake_calls import SMALLEST, parse, snakemake
+
+from langneurons.tasks.sources import LABELS
+
+FAULTS = {
+    "model": ({"run": {"models": ["tiny-lama"]}}, ["run.models[0]", "'tiny-lama'", "did you mean 'tiny-llama'"]),
+    "method": (
+        {"comparisons": {"LAPE": {"vi": "lape-set9"}}},
+        ["comparisons.LAPE.vi", "unknown method 'lape-set9'", "lape-set1, lape-set6"],
+    ),
+    "kind of method": ({"methods": {"lape-set1": {"kind": "lap"}}}, ["methods.lape-set1.kind", "'lap'", "lape"]),
+    "figure's method": ({"figures": {"methods": ["lape"]}}, ["figures.methods[0]", "unknown method 'lape'"]),
+    "language": ({"language_sets": {"set1": ["en", "xx"]}}, ["language_sets.set1[1]", "'xx'", "corpus.languages"]),
+    "target language": ({"tables": {"xnli": {"languages": ["hi"]}}}, ["tables.xnli.languages[0]", "'hi'"]),
+    "intervention": (
+        {"tables": {"xnli": {"interventions": ["none", "median"]}}},
+        ["tables.xnli.interventions[1]", "'median'", "did you mean 'mean'"],
+    ),
+    "percentile not collected": (
+        {"tables": {"xnli": {"interventions": ["p33"]}}},
+        ["tables.xnli.interventions[0]", "p33", "statistics.percentiles"],
+    ),
+    "percentiles 0 and 100": (
+        {"statistics": {"percentiles": [0, 50, 100]}},
+        ["statistics.percentiles[0]", "greater than 0", "statistics.percentiles[2]", "less than 100"],
+    ),
+    "budgets below 0": (
+        {"corpus": {"tokens": -5}, "perplexity": {"tokens": -1}},
+        ["corpus.tokens", "-5", "perplexity.tokens", "-1", "greater than 0"],
+    ),
+    "key": ({"evaluation": {"batch_token": 9}}, ["evaluation.batch_token: unknown key", "'batch_tokens'"]),
+}
+
+
+def overlay(directory, content):
+    path = directory / "overlay.yaml"
+    path.write_text(json.dumps(content), encoding="utf-8")  # JSON is YAML too
+    return (*SMALLEST, path)
+
+
+def written(directory):
+    return sorted(str(p.relative_to(directory)) for p in directory.rglob("*") if p.is_file() and p.suffix != ".lock")
+
+
+def expect_nothing_started(directory, done):
+    assert done.returncode not in (0, None)
+    assert "Job stats" not in done.stdout
+    assert "most recent call last" not in done.stdout, done.stdout
+    assert [path for path in written(directory) if not path.startswith(".snakemake")] == []
+
+
+@pytest.mark.parametrize(("edit", "said"), FAULTS.values(), ids=FAULTS)
+def test_a_fault_of_the_configuration_stops_before_any_job(tmp_path, edit, said):
+    (run := tmp_path / "run").mkdir()
+    done = parse(run, configs=overlay(tmp_path, edit))
+    expect_nothing_started(run, done)
+    assert [words for words in said if words not in done.stdout] == [], done.stdout
+
+
+@pytest.mark.parametrize(
+    ("edit", "key", "file"),
+    [
+        ({"corpus": {"source": "files"}}, "corpus.files.pattern", "text/vi.jsonl"),
+        ({"tasks": {"xnli": {"source": "files"}}}, "tasks.xnli.files.pattern", "xnli/vi.test.tsv"),
+        ({"tasks": {"xquad": {"source": "files"}}}, "tasks.xquad.files.pattern", "xquad/xquad.vi.json"),
+    ],
+)
+def test_a_missing_file_stops_before_any_job(tmp_path, edit, key, file):
+    (run := tmp_path / "run").mkdir()
+    for folder, names in {
+        "text": ["en.jsonl", "hi.jsonl"],
+        "xnli": ["en.train.tsv", "en.test.tsv"],
+        "xquad": ["xquad.en.json"],
+    }.items():
+        (tmp_path / folder).mkdir()
+        for name in names:
+            (tmp_path / folder / name).write_text("there")
+    done = parse(run, configs=overlay(tmp_path, edit | {"data": str(tmp_path)}))
+    expect_nothing_started(run, done)
+    assert f"{key}: no file {tmp_path / file}" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory):
+    """A run over files of which some are faulty: the process, its directory, that of the files."""
+    base = tmp_path_factory.mktemp("faulty")
+    for folder in ("run", "data/text", "data/xnli", "data/xquad"):
+        (base / folder).mkdir(parents=True)
+    write_good_files(base / "data")
+    (base / "data/text/vi.jsonl").write_bytes(b"")
+    (base / "data/text/hi.jsonl").write_bytes(b'{"id": "1", "text": "ok"}\n{"id": "2", "text": "\xff\xfe"}\n')
+    (base / "data/text/fr.jsonl").write_text('{"id": "1", "text": "bon"}\n{"id": "2"}\n')
+    (base / "data/xnli/en.train.tsv").write_text("premise\tlabel\nA dog.\tneutral\n")
+    (base / "data/xnli/vi.test.tsv").write_text("premise\thypothesis\tlabel\nA\tB\tneutral\nA\tB\tmaybe\n")
+    (base / "data/xquad/xquad.vi.json").write_text('{"data": [{"paragraphs": [{"context": "c"}]}]}')
+    return run_files(base), base / "run", base / "data"
+
+
+def write_good_files(data):
+    lines = [json.dumps({"id": str(i), "text": f"Sentence number {i}."}) for i in range(9)]
+    (data / "text/en.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    rows = [f"Premise {i}.\tHypothesis {i}.\t{label}" for i, label in enumerate(LABELS)]
+    (data / "xnli/en.test.tsv").write_text("\n".join(["premise\thypothesis\tlabel", *rows]) + "\n", encoding="utf-8")
+
+
+TARGETS = {
+    "corpus/en/0000.parquet": None,
+    "corpus/en/0001.parquet": None,
+    "corpus/vi/0000.parquet": ["{data}/text/vi.jsonl: the file is empty"],
+    "corpus/hi/0001.parquet": ["{data}/text/hi.jsonl, line 2: not UTF-8"],
+    "corpus/fr/0000.parquet": ["{data}/text/fr.jsonl, line 2: lacks text"],
+    "tasks/xnli/en.test.parquet": None,
+    "tasks/xnli/en.train.parquet": ["{data}/xnli/en.train.tsv, line 1: has no column hypothesis"],
+    "tasks/xnli/vi.test.parquet": ["{data}/xnli/vi.test.tsv, line 3", "'maybe'", *LABELS],
+    "tasks/xquad/vi.test.parquet": ["{data}/xquad/xquad.vi.json: data[0].paragraphs[0] has no list 'qas'"],
+}
+GOOD = [target for target, said in TARGETS.items() if said is None]
+BAD = {target: said for target, said in TARGETS.items() if said}
+
+
+def run_files(base):
+    edit = {"data": str(base / "data"), "corpus": {"source": "files", "languages": ["en", "vi", "hi", "fr"]}}
+    edit["tasks"] = {task: {"source": "files"} for task in ("xnli", "xquad")}
+    targets = [f"resources/{target}" for target in TARGETS]
+    return snakemake(base / "run", "--keep-going", *targets, configs=overlay(base, edit))
+
+
+@pytest.mark.parametrize(("target", "said"), BAD.items(), ids=BAD)
+def test_a_faulty_file_is_told_with_its_line(faulty, target, said):
+    done, _, data = faulty
+    assert done.returncode not in (0, None)
+    assert [words for words in said if words.format(data=data) not in done.stdout] == [], done.stdout
+
+
+def test_a_faulty_file_leaves_no_output_and_no_traceback(faulty):
+    done, run, _ = faulty
+    assert "most recent call last" not in done.stdout, done.stdout
+    assert [path for path in written(run) if path.startswith("resources/")] == sorted(f"resources/{g}" for g in GOOD)
+
+
+def test_mended_files_are_taken_and_what_was_finished_stays(faulty):
+    done, run, data = faulty
+    assert done.returncode
+    before = {good: os.stat(run / "resources" / good).st_mtime_ns for good in GOOD}
+    for language in ("vi", "hi", "fr"):
+        (data / f"text/{language}.jsonl").write_bytes((data / "text/en.jsonl").read_bytes())
+    for name in ("en.train.tsv", "vi.test.tsv"):
+        (data / "xnli" / name).write_bytes((data / "xnli/en.test.tsv").read_bytes())
+    question = {"id": "1", "question": "Where?", "answers": [{"text": "Here", "answer_start": 0}]}
+    questions = [question | {"id": str(i)} for i in range(10)]
+    squad = {"data": [{"paragraphs": [{"context": "Here.", "qas": questions}]}]}
+    (data / "xquad/xquad.vi.json").write_text(json.dumps(squad), encoding="utf-8")
+    again = run_files(run.parent)
+    assert again.returncode == 0, again.stdout
+    assert all((run / "resources" / target).is_file() for target in TARGETS)
+    assert before == {good: os.stat(run / "resources" / good).st_mtime_ns for good in GOOD}

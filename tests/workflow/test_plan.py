@@ -1,0 +1,152 @@
+"""Planning the paper's experiment: all of it, quickly, with nothing heavy imported."""
+
+import re
+import resource
+import subprocess
+import sys
+
+import pytest
+import yaml
+from snakemake_calls import ROOT, job_counts, parse, planned
+
+from langneurons.conditions import table_conditions
+from langneurons.config import load_config
+
+PAPER = ()  # no overlay: config/config.yaml alone
+LIMIT = 10  # seconds of CPU for a dry run
+HEAVY = ("torch", "transformers", "peft", "datasets", "tokenizers", "bitsandbytes", "scipy", "altair", "safetensors")
+# Snakemake and its plugins import some of these themselves; ours may not.
+HEAVY_FOR_US = (*HEAVY, "numpy", "pandas", "pyarrow", "huggingface_hub")
+
+DRY_RUN = f"""
+import sys
+from snakemake.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit as stop:
+    assert not stop.code, stop.code
+print("imported:", *sorted(set({HEAVY!r}) & set(sys.modules)))
+"""
+
+
+@pytest.fixture(scope="module")
+def config():
+    return load_config(yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8")))
+
+
+@pytest.fixture(scope="module")
+def dry_run(tmp_path_factory):
+    """A dry run in an empty directory: its output, the seconds of CPU it took, and the directory."""
+    directory = tmp_path_factory.mktemp("plan")
+    command = [sys.executable, "-c", DRY_RUN, "--snakefile", str(ROOT / "Snakefile"), "--directory", str(directory)]
+    command += ["--dry-run", "--quiet=rules", "--cores", "2", "--nocolor"]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    seconds = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr, seconds, directory
+
+
+def test_the_paper_is_planned_whole(dry_run, config):
+    conditions = {
+        condition
+        for name in config.run.tables
+        if config.tables[name].kind != "statistics"
+        for condition in table_conditions(config, name)
+    }
+    finetunings = {(c.model, c.task, c.finetuning) for c in conditions}
+    models, languages, shards = 2, 16, 10
+    assert job_counts(dry_run[0]) == {
+        "download_corpus_shard": languages * shards,
+        "download_model": models,
+        "download_xnli": 5,  # English to train; English, Vietnamese, Hindi, Urdu to test
+        "download_xquad": 5,  # English to train; English, Vietnamese, Hindi, Chinese to test
+        "pack_tokens": models * languages * shards,
+        "collect_activations": models * languages * shards,
+        "merge_activations": models * languages,
+        "summarize_activations": models * 5,  # en, vi, hi, ur, zh: Table 6, and every language intervened in
+        "identify_neurons": models * 4,
+        "finetune": len(finetunings),
+        "evaluate": len(conditions),
+        "pack_heldout_tokens": models * languages,
+        "measure_perplexity": models * 3,
+        "draw_neurons": models * 3 * 3,
+        "draw_perplexity": models * 3,
+        "render_table": len(config.run.tables),
+    }
+
+
+def test_the_paper_has_so_many_conditions(dry_run):
+    """Counted by hand from the paper's tables, so that conditions.py cannot lose some unseen."""
+    rows = 2 * 3  # methods, target languages; of two tasks and two models below
+    interventions = (
+        2 * 2 * (4 + rows * 8)
+    )  # sources and targets without, targets with 8 interventions (Tables 1, 2, 4, 5)
+    # Table 7: neurons of the source, the target and both, five interventions; Table 8: one condition a target and model
+    finetuning, random = rows * 3 * 5, 2 * 3
+    assert job_counts(dry_run[0])["evaluate"] == interventions + finetuning + random
+
+
+def test_planning_takes_seconds_and_writes_nothing(dry_run):
+    _, seconds, directory = dry_run
+    assert seconds < LIMIT
+    assert [path.name for path in directory.iterdir() if path.name != ".snakemake"] == []
+
+
+def test_planning_imports_nothing_heavy(dry_run):
+    assert re.findall(r"^imported:(.*)$", dry_run[0], flags=re.M) == [""]
+
+
+def test_what_the_rules_import_is_light():
+    """Each cluster job parses the workflow again: it may import no more than the configuration's models."""
+    files = [ROOT / "Snakefile", *sorted((ROOT / "workflow/rules").glob("*.smk"))]
+    found = {
+        name
+        for file in files
+        for name in re.findall(r"^\s*(?:from|import)\s+([\w.]+)", file.read_text(encoding="utf-8"), flags=re.M)
+    }
+    assert {name.partition(".")[0] for name in found} <= {"os", "re", "dataclasses", "snakemake", "langneurons"}
+    ours = sorted(name for name in found if name.startswith("langneurons"))
+    assert ours
+    code = f"import sys, {', '.join(ours)}; print(*sorted(set({HEAVY_FOR_US!r}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_the_rule_graph_holds_every_rule(dry_run, tmp_path):
+    done = parse(tmp_path, "--rulegraph", configs=PAPER)
+    assert done.returncode == 0, done.stdout
+    graph = re.search(r"^digraph \w+ \{.*^\}", done.stdout, flags=re.M | re.S)
+    assert graph, done.stdout
+    drawn = set(re.findall(r'label = "(\w+)', graph.group()))
+    assert drawn == {*job_counts(dry_run[0]), "all"}
+
+
+def test_a_table_pulls_only_its_own_conditions(tmp_path, config):
+    counts = planned(tmp_path, "results/tables/xnli.tsv", configs=PAPER)
+    conditions = table_conditions(config, "xnli")
+    assert {c.task for c in conditions} == {"xnli"}
+    assert counts["evaluate"] == len(conditions)
+    assert counts["finetune"] == 2  # XNLI's base, of both models
+    assert counts["identify_neurons"] == 2 * 3  # not the random ones
+    assert counts["render_table"] == 1
+    elsewhere = ("download_xquad", "draw_neurons", "draw_perplexity", "measure_perplexity", "pack_heldout_tokens")
+    assert [rule for rule in elsewhere if rule in counts] == []
+
+
+def test_one_condition_can_be_asked_for_by_its_path(tmp_path):
+    target = "results/mistral-nemo/metrics/xquad/vi@random/vi/p75@lape-set1.tsv"
+    counts = planned(tmp_path, target, configs=PAPER)
+    assert (counts["evaluate"], counts["finetune"], counts["download_model"]) == (1, 1, 1)
+    assert counts["identify_neurons"] == 3  # lape-set1; random, and lape-set6 that it copies too
+    assert counts["summarize_activations"] == 1
+
+
+def test_zero_needs_no_statistics(tmp_path):
+    target = "results/mistral-nemo/metrics/xnli/base/vi/zero@lape-set1.tsv"
+    assert "summarize_activations" not in planned(tmp_path, target, configs=PAPER)
+
+
+@pytest.mark.parametrize("profile", ["local", "slurm"])
+def test_the_profile_parses(tmp_path, dry_run, profile):
+    assert planned(tmp_path, "--profile", ROOT / "profiles" / profile, configs=PAPER) == job_counts(dry_run[0])
