@@ -30,7 +30,7 @@ def flat(by_layers):
 
 
 def by_definition(probabilities, top_fraction, quantile):
-    """PROTOCOL section 4, neuron by neuron."""
+    """The definition (paper, section 2.1), neuron by neuron."""
     everything = np.concatenate([p.ravel() for p in probabilities.values()])
     tau = np.quantile(everything, quantile)
     shape = next(iter(probabilities.values())).shape

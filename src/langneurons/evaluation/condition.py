@@ -35,7 +35,7 @@ def intervention(model, condition: Condition, mask: str | None, statistics: str 
 
 
 def evaluate_xnli(model, tokenizer, table: pa.Table, max_tokens: int, batch_tokens: int) -> tuple[dict, pa.Table]:
-    """Accuracy and predictions of a classification model on a task table (PROTOCOL section 5)."""
+    """Accuracy and predictions of a classification model on a task table (paper, appendix B.1)."""
     from langneurons.evaluation.classification import classify
     from langneurons.tasks.metrics import accuracy
     from langneurons.tasks.xnli import encode
@@ -65,7 +65,7 @@ def evaluate_xquad(
     max_new_tokens: int,
     batch_tokens: int,
 ) -> tuple[dict, pa.Table]:
-    """Exact match and F1 by both metrics, and the generated answers (PROTOCOL section 5)."""
+    """Exact match and F1 by both metrics, and the generated answers (paper, appendix B.1)."""
     from langneurons.evaluation.generation import generate_answers
     from langneurons.tasks.metrics import percent, score_answer
     from langneurons.tasks.xquad import answer_text, encode_prompts

@@ -79,8 +79,8 @@ def perplexity_rows(
     ``base[language]`` and ``zeroed[zeroed language][language]`` are results of
     :func:`negative_log_likelihood` on the same blocks of ``language``'s text; ``text_bytes`` the UTF-8 bytes
     that those blocks stand for; ``neurons`` the number of each zeroed language's neurons. The order is that
-    of ``base``, then ``zeroed``. perplexity = exp(nats / tokens); change = zeroed - base (PROTOCOL section
-    8); bits per byte = nats / ln 2 / bytes (the bytes include those of each block's first token).
+    of ``base``, then ``zeroed``. perplexity = exp(nats / tokens); change = zeroed - base (paper,
+    section 4.2); bits per byte = nats / ln 2 / bytes (the bytes include those of each block's first token).
 
     ValueError if a language is missing, or if the two runs did not predict the same tokens.
     """

@@ -1,8 +1,8 @@
 """LoRA on attention in full, and on ``gate_proj`` for chosen neurons only.
 
 ``W' = W0 + (alpha / r) * (M o (B A))``: M keeps the rows of the mask's neurons. Those rows of B are the only ones that
-exist as parameters, so the rest has no gradient, no optimiser state and no weight decay to move it. Source: PROTOCOL
-section 6; LoRA: Hu et al. 2021, arXiv:2106.09685.
+exist as parameters, so the rest has no gradient, no optimiser state and no weight decay to move it. Source: the
+paper, section 2.2; LoRA: Hu et al. 2021, arXiv:2106.09685.
 
 Built on two extension points of PEFT 0.21: ``LoraConfig``'s custom modules, to put a layer of our own on the masked
 modules, and ``LoraVariant``, which has the last word on a layer's lora_B and on what it adds to the output.

@@ -48,7 +48,7 @@ def identify(method: str, spec: Mapping, activations: Mapping[str, str | os.Path
 
 
 def _relevance(path: str | os.PathLike, spec: Mapping, model: _SameModel) -> tuple[np.ndarray, int]:
-    """Share of tokens above the threshold [L, D] (PROTOCOL section 4), and the number of tokens."""
+    """Share of tokens above the threshold [L, D] (paper, section 2.1), and the number of tokens."""
     from langneurons.activations import statistics
     from langneurons.activations.storage import read_counts
 

@@ -97,7 +97,7 @@ def score_answer(
 ) -> dict[str, float]:
     """All scores of one answer, 0 to 1, by column name (``ANSWER_SCORES``).
 
-    The first two are MLQA's over every gold answer; ``*_model_tokens`` are the paper's (PROTOCOL section 5):
+    The first two are MLQA's over every gold answer; ``*_model_tokens`` are the paper's (paper, appendix B.1):
     the model's own token ids against those of the first gold answer, both without EOS. They depend on the
     tokenizer and do not compare between models.
     """

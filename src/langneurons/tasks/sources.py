@@ -71,7 +71,7 @@ def import_xquad(
     ``answers{text, answer_start}``), by its ending. ``part``: ``all``, ``train`` (the first
     ``floor(questions * train_fraction)``) or ``test`` (the others). The cut is by the position of a
     question in the file, hence at the same question in every language of parallel data; it may divide a
-    paragraph (PROTOCOL section 5 has it so). ``paragraph`` is a running number: a paragraph ends where
+    paragraph (the reference code cuts so too). ``paragraph`` is a running number: a paragraph ends where
     the next question's context differs.
 
     ValueError: no such file, an empty one, not UTF-8, a missing column or value, no answer, an id twice.
