@@ -27,7 +27,7 @@ def finetune(
     prompt: str | None,
     seed: int,
 ) -> list[dict]:
-    """Train LoRA on attention, and on the mask's rows of ``gate_proj``, and write the adapter (paper, section 2.2 and appendix B.3).
+    """Train LoRA on attention, and on the mask's rows of ``gate_proj``, and write the adapter (paper, appendix B.3).
 
     ``finetuning`` is ``base`` or ``languages@method``; ``settings`` are the keys of the configuration's
     ``finetuning.{task}``; ``name`` is the model's key. Returns the loss of every step.

@@ -1,6 +1,6 @@
 """Training an adapter on the Hugging Face Trainer: the paper's optimiser and schedule, resumable, repeatable.
 
-AdamW, linear warm-up, linear decay, clipped gradients (paper, section 2.2 and appendix B.3). A checkpoint holds the parameters that
+AdamW, linear warm-up, linear decay, clipped gradients (paper, appendix B.3). A checkpoint holds the parameters that
 train, the optimiser, the schedule and the random states, never the base; the same inputs and seed give the same
 weights, interrupted or not.
 """
