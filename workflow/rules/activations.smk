@@ -15,7 +15,7 @@ rule collect_activations:
         "../../environment.yml"
     resources:
         gpu=1,
-        mem_mb=gpu_memory,
+        mem_mb=model_memory,
         runtime=lambda wildcards, attempt: 240 * attempt,
         batch_tokens=settings.activations.batch_tokens,
     params:

@@ -72,7 +72,7 @@ def per_shard(tokens):
     return -(-tokens // settings.corpus.shards)
 
 
-def gpu_memory(wildcards, attempt):
+def model_memory(wildcards, attempt):
     """Host memory of a job that holds a model, in MB; more with each attempt."""
     return (4_000 if settings.models[wildcards.model].source == "demo" else 48_000) * attempt
 

@@ -15,7 +15,7 @@ rule evaluate:
         "../../environment.yml"
     resources:
         gpu=1,
-        mem_mb=gpu_memory,
+        mem_mb=model_memory,
         runtime=lambda wildcards, attempt: 60 * attempt,
         batch_tokens=settings.evaluation.batch_tokens,
     params:

@@ -14,7 +14,7 @@ rule finetune:
         "../../environment.yml"
     resources:
         gpu=1,
-        mem_mb=gpu_memory,
+        mem_mb=model_memory,
         runtime=lambda wildcards, attempt: 720 * attempt,
         checkpoints=lambda wildcards: paths.checkpoints(wildcards.model, wildcards.task, wildcards.finetuning),
     params:

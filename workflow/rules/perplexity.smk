@@ -19,7 +19,7 @@ rule measure_perplexity:
         "../../environment.yml"
     resources:
         gpu=1,
-        mem_mb=gpu_memory,
+        mem_mb=model_memory,
         runtime=lambda wildcards, attempt: 240 * attempt,
         batch_tokens=settings.activations.batch_tokens,
     params:
