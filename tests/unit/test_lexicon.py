@@ -74,7 +74,8 @@ def test_texts_are_in_the_languages_script(language):
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_texts_are_normalised(language):
     documents = [write_document(language, 42, 0, number) for number in range(5)]
-    for text in (*strings(raw(language)), *documents):
+    lines = [line for document in documents for line in document.split("\n")]
+    for text in (*strings(raw(language)), *lines):
         assert unicodedata.is_normalized("NFC", text), text
         assert text == " ".join(text.split()), text
         assert text.replace(NON_JOINER, "").replace(JOINER, "").isprintable(), text
