@@ -1,0 +1,112 @@
+"""Loading snapshots: what is refused, what 4 bits change, which model a digest names."""
+
+import json
+
+import pytest
+import torch
+
+from langneurons.demo.pretraining import build_model, train_tokenizer
+from langneurons.models.loading import check_snapshot, load_base, load_tokenizer, snapshot_digest
+from langneurons.models.sources import import_snapshot
+
+SETTINGS = {
+    "architecture": "llama",
+    "layers": 2,
+    "hidden": 64,
+    "neurons": 128,
+    "heads": 2,
+    "key_value_heads": 1,
+    "head_dim": 32,
+    "vocabulary": 300,
+}
+
+
+@pytest.fixture(scope="module")
+def snapshot(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("snapshot")
+    train_tokenizer(["Anna lives in Paris. " * 9], 300, folder)
+    build_model(SETTINGS, seed=3).save_pretrained(str(folder))
+    return folder
+
+
+def copy_of(snapshot, target, **config):
+    import_snapshot(str(snapshot), target)
+    if config:
+        path = target / "config.json"
+        changed = json.loads(path.read_text()) | config
+        path.unlink()  # a hard link: writing through it would change the original
+        path.write_text(json.dumps(changed))
+    return target
+
+
+def test_weights_and_logits_are_the_snapshot_s(snapshot):
+    model = load_base(snapshot)
+    original = build_model(SETTINGS, seed=3).eval()
+    ids = torch.arange(20).reshape(2, 10)
+    with torch.no_grad():
+        assert torch.equal(model(input_ids=ids).logits, original(input_ids=ids).logits)
+    assert not model.training
+
+
+def test_a_classifier_has_its_head_and_the_same_decoder(snapshot):
+    model, causal = load_base(snapshot, "classification"), load_base(snapshot)
+    assert model.score.weight.shape == (3, 64)
+    assert torch.equal(model.model.layers[1].mlp.gate_proj.weight, causal.model.layers[1].mlp.gate_proj.weight)
+    again = load_base(snapshot, "classification")
+    assert torch.equal(model.score.weight, again.score.weight)  # drawn, and the same each time
+
+
+def test_nf4_quantises_the_decoder_and_keeps_it_near(snapshot):
+    import bitsandbytes as bnb
+
+    model, exact = load_base(snapshot, quantization="nf4"), load_base(snapshot)
+    quantised = [name for name, module in model.named_modules() if isinstance(module, bnb.nn.Linear4bit)]
+    assert len(quantised) == 2 * 7
+    assert all(not m.support_avx512bf16_for_cpu for m in model.modules() if isinstance(m, bnb.nn.Linear4bit))
+    ids = torch.arange(20).reshape(2, 10)
+    with torch.no_grad():
+        one, two = model(input_ids=ids).logits, exact(input_ids=ids).logits
+    assert 0 < (one - two).norm() / two.norm() < 0.5
+    assert snapshot_digest(snapshot)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"task": "translation"}, "unknown task 'translation'; write causal or classification"),
+        ({"quantization": "int3"}, "unknown quantization 'int3'; write none or nf4"),
+        ({"dtype": "float8"}, "unknown dtype 'float8'; write one of float32, bfloat16"),
+    ],
+)
+def test_an_unknown_option_is_refused(snapshot, options, message):
+    with pytest.raises(ValueError, match=message):
+        load_base(snapshot, **options)
+
+
+def test_a_snapshot_that_lacks_a_file_is_refused(snapshot, tmp_path):
+    with pytest.raises(ValueError, match="no such directory"):
+        check_snapshot(tmp_path / "none")
+    copy = copy_of(snapshot, tmp_path / "copy")
+    (copy / "tokenizer.json").unlink()
+    with pytest.raises(ValueError, match=r"the snapshot lacks tokenizer\.json"):
+        check_snapshot(copy)
+    other = copy_of(snapshot, tmp_path / "other")
+    for file in other.glob("*.safetensors"):
+        file.rename(file.with_suffix(".bin"))
+    with pytest.raises(ValueError, match=r"no \*\.safetensors"):
+        check_snapshot(other)
+
+
+def test_a_digest_names_weights_and_configuration(snapshot, tmp_path):
+    assert snapshot_digest(copy_of(snapshot, tmp_path / "same")) == snapshot_digest(snapshot)
+    assert snapshot_digest(copy_of(snapshot, tmp_path / "theta", rope_theta=5.0)) != snapshot_digest(snapshot)
+
+
+def test_a_tokenizer_without_a_pad_pads_with_its_end(snapshot, tmp_path):
+    assert load_tokenizer(snapshot).pad_token == "<pad>"
+    copy = copy_of(snapshot, tmp_path / "copy")
+    settings = json.loads((copy / "tokenizer_config.json").read_text())
+    del settings["pad_token"]
+    (copy / "tokenizer_config.json").unlink()
+    (copy / "tokenizer_config.json").write_text(json.dumps(settings))
+    assert load_tokenizer(copy).pad_token == "</s>"
