@@ -39,11 +39,19 @@ def test_a_model_of_8b_fits_the_memory_planned():
 
 def test_bins_follow_the_bits_of_a_float32():
     rng = np.random.default_rng(1)
-    values = (rng.choice([-1, 1], 20000) * 2.0 ** rng.uniform(-10, 11, 20000)).astype(np.float32)
+    values = (rng.choice([-1, 1], 20000) * 2.0 ** rng.uniform(-4, 11, 20000)).astype(np.float32)
     keys = (values.view(np.int32) & 0x7FFFFFFF) >> 18  # exponent and five mantissa bits
-    first = (np.float32(2.0**-10).view(np.int32) >> 18) - 2
+    first = (np.float32(2.0**-4).view(np.int32) >> 18) - 33
     assert (bins_of(values) == ZERO_BIN + np.sign(values) * (keys - first)).all()
     assert (np.diff(bins_of(np.sort(values))) >= 0).all()
+
+
+def test_small_bins_are_of_one_width():
+    values = np.random.default_rng(1).uniform(-(2.0**-4), 2.0**-4, 20000).astype(np.float32)
+    steps = np.floor(np.abs(values).astype(float) * 512) + 1
+    assert (bins_of(values) == ZERO_BIN + np.sign(values) * steps).all()
+    bins = np.arange(ZERO_BIN + 1, ZERO_BIN + 33)
+    assert (UPPER[bins] - LOWER[bins] == 2.0**-9).all()
 
 
 def test_bins_hold_their_values_and_their_middles_are_close():
@@ -52,7 +60,11 @@ def test_bins_hold_their_values_and_their_middles_are_close():
     bins = bins_of(values)
     assert (LOWER[bins] <= values).all() and (values <= UPPER[bins]).all()
     middles = (LOWER[bins] + UPPER[bins]) / 2
-    assert (np.abs(middles - values) <= np.maximum(np.abs(values) / 64, 2.0**-11)).all()
+    assert (np.abs(middles - values) <= np.maximum(np.abs(values) / 64, 2.0**-10)).all()
+
+
+def below(value):
+    return np.nextafter(np.float32(value), np.float32(0))
 
 
 @pytest.mark.parametrize(
@@ -62,10 +74,15 @@ def test_bins_hold_their_values_and_their_middles_are_close():
         (-0.0, ZERO_BIN),
         (1e-45, ZERO_BIN + 1),
         (-1e-45, ZERO_BIN - 1),
-        (2.0**-10, ZERO_BIN + 2),
-        (np.nextafter(np.float32(2.0**-10), np.float32(0)), ZERO_BIN + 1),
+        (below(2.0**-9), ZERO_BIN + 1),
+        (2.0**-9, ZERO_BIN + 2),
+        (-(2.0**-9), ZERO_BIN - 2),
+        (below(2.0**-4), ZERO_BIN + 32),
+        (2.0**-4, ZERO_BIN + 33),
+        (below(2.0**-3), ZERO_BIN + 64),
+        (2.0**-3, ZERO_BIN + 65),
         (2.0**11, BINS - 1),
-        (np.nextafter(np.float32(2.0**11), np.float32(0)), BINS - 2),
+        (below(2.0**11), BINS - 2),
         (-(2.0**11), 0),
         (3e38, BINS - 1),
     ],

@@ -1,9 +1,11 @@
 """Counts of every neuron's values in fixed log-linear bins: exact to merge, and any percentile afterwards.
 
-A bin holds the values that share sign, exponent and the five leading mantissa bits, as they stand in the bits of a
-float32 or a bfloat16: its middle is within 1/64 of any value in it. Of magnitudes 2^-10 to 2^11 there are 672 bins a
-sign. Below, one bin a sign (0 to 2^-10); zero has a bin of its own; above, one open bin a sign, bounded by the
-neuron's own extremes. In ascending order: open, 672, small, zero, small, 672, open.
+Of magnitudes 2^-4 to 2^11 a bin holds the values that share sign, exponent and the five leading mantissa bits, as they
+stand in the bits of a float32 or a bfloat16: its middle is within 1/64 of any value in it. Below 2^-4 all bins are 2^-9
+wide, as in the octave above it: their middles are within 2^-10 of any value. So there are 480 and 32 bins a sign; zero
+has a bin of its own; above, one open bin a sign, bounded by the neuron's own extremes. In ascending order: open, 480,
+32, zero, 32, 480, open. (Bins of relative width down to 2^-10 would be 160 more a sign, a third of the memory and of
+the file, to resolve what the bound of 2^-10 does not ask for.)
 
 Counts are integers, so adding them is associative and commutative. So is adding the float64 sums: each value, and each
 square, is first rounded to a multiple of 2^-36 and split into limbs of fixed quanta; multiples of one quantum add
@@ -19,9 +21,15 @@ import numpy as np
 
 MANTISSA_BITS = 5
 SHIFT = 23 - MANTISSA_BITS  # of a float32's bits
-LOWEST, HIGHEST = -10, 11  # exponents: the bins of full resolution cover magnitudes 2^LOWEST to 2^HIGHEST
-KEY_OFFSET = ((127 + LOWEST) << MANTISSA_BITS) - 2  # (magnitude's bits >> SHIFT) - KEY_OFFSET: 2 at 2^LOWEST
-ZERO_BIN = ((HIGHEST - LOWEST) << MANTISSA_BITS) + 2  # index of the bin of zero; also the number of bins a sign
+LOWEST, HIGHEST = -4, 11  # exponents: the bins of relative width cover magnitudes 2^LOWEST to 2^HIGHEST
+LINEAR = 1 << MANTISSA_BITS  # bins a sign of equal width below 2^LOWEST
+STEPS_PER_UNIT = 2.0 ** (MANTISSA_BITS - LOWEST)  # 1 / their width
+KEY_OFFSET = (
+    ((127 + LOWEST) << MANTISSA_BITS) - LINEAR - 1
+)  # (magnitude's bits >> SHIFT) - KEY_OFFSET: LINEAR + 1 there
+ZERO_BIN = (
+    ((HIGHEST - LOWEST) << MANTISSA_BITS) + LINEAR + 1
+)  # index of the bin of zero; also the number of bins a sign
 BINS = 2 * ZERO_BIN + 1
 LAYOUT = {"mantissa_bits": MANTISSA_BITS, "lowest_exponent": LOWEST, "highest_exponent": HIGHEST, "bins": BINS}
 
@@ -37,13 +45,15 @@ def _edges() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     exponents = np.repeat(np.arange(LOWEST, HIGHEST), 1 << MANTISSA_BITS)
     steps = np.tile(np.arange(1 << MANTISSA_BITS), HIGHEST - LOWEST)
     fine = np.append(np.ldexp(1 + steps / (1 << MANTISSA_BITS), exponents), np.ldexp(1.0, HIGHEST))
-    inner, outer = np.concatenate([[0.0], fine]), np.append(fine, np.inf)  # [ZERO_BIN] each, by magnitude
+    inner = np.concatenate([np.arange(LINEAR) / STEPS_PER_UNIT, fine])  # [ZERO_BIN], by magnitude
+    outer = np.append(inner[1:], np.inf)
     lower = np.concatenate([-outer[::-1], [0.0], inner])
     upper = np.concatenate([-inner[::-1], [0.0], outer])
-    return fine, lower, upper
+    return inner, lower, upper
 
 
-_FINE_EDGES, LOWER, UPPER = _edges()  # LOWER, UPPER: float64 [BINS], ascending; infinite at the open ends
+# Of each sign's bins the inner edges; float64 [BINS], ascending, infinite at the open ends.
+_INNER_EDGES, LOWER, UPPER = _edges()
 
 
 def bins_of(values: np.ndarray) -> np.ndarray:
@@ -52,7 +62,7 @@ def bins_of(values: np.ndarray) -> np.ndarray:
     if np.isnan(values).any():
         raise ValueError("a value is NaN: it has no bin; look at what computed it")
     magnitude = np.abs(values)
-    key = (np.searchsorted(_FINE_EDGES, magnitude, side="right") + 1) * (magnitude > 0)
+    key = np.searchsorted(_INNER_EDGES, magnitude, side="right") * (magnitude > 0)
     return ZERO_BIN + np.where(values < 0, -key, key)
 
 

@@ -44,7 +44,9 @@ def write_counts(path: str | os.PathLike, counts: NeuronCounts, metadata: dict) 
     encoding["column_encoding"] = {"histogram.list.element": "BYTE_STREAM_SPLIT"}
     with (
         write_atomically(path) as partial,
-        pq.ParquetWriter(partial, schema, compression="zstd", write_page_checksum=True, **encoding) as writer,
+        pq.ParquetWriter(
+            partial, schema, compression="zstd", compression_level=6, write_page_checksum=True, **encoding
+        ) as writer,
     ):
         for start in range(0, len(histogram), _ROWS):
             rows = slice(start, start + _ROWS)

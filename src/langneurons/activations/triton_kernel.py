@@ -10,7 +10,7 @@ import triton
 import triton.language as tl
 
 from langneurons.activations.kernels import LIMB_BITS, ROUNDER, ROUNDER_BITS, SUM_TOKENS
-from langneurons.activations.sketch import BINS, KEY_OFFSET, QUANTA, SHIFT, ZERO_BIN
+from langneurons.activations.sketch import BINS, KEY_OFFSET, LINEAR, QUANTA, SHIFT, STEPS_PER_UNIT, ZERO_BIN
 
 # A program takes _STEPS tiles of _TOKENS x _NEURONS, one below the other.
 _TOKENS, _NEURONS, _STEPS, _WARPS = 16, 64, 32, 4
@@ -20,7 +20,9 @@ if _TOKENS * _STEPS > SUM_TOKENS:
 _CONSTANTS = {
     "BINS": BINS,
     "KEY_OFFSET": KEY_OFFSET,
+    "LINEAR": LINEAR,
     "SHIFT": SHIFT,
+    "STEPS_PER_UNIT": STEPS_PER_UNIT,
     "ZERO_BIN": ZERO_BIN,
     "UPPER": QUANTA[0],
     "MIDDLE": QUANTA[1],
@@ -97,7 +99,9 @@ def _count(
     limb_stride,
     BINS: tl.constexpr,
     KEY_OFFSET: tl.constexpr,
+    LINEAR: tl.constexpr,
     SHIFT: tl.constexpr,
+    STEPS_PER_UNIT: tl.constexpr,
     ZERO_BIN: tl.constexpr,
     UPPER: tl.constexpr,
     MIDDLE: tl.constexpr,
@@ -126,7 +130,11 @@ def _count(
 
         bits = z.to(tl.int32, bitcast=True)
         magnitude = bits & 0x7FFFFFFF
-        key = tl.minimum(tl.maximum((magnitude >> SHIFT) - KEY_OFFSET, 1), ZERO_BIN)
+        # As in kernels: the lower of two scales. A NaN compares as false and gets the last bin.
+        linear = tl.abs(z) * STEPS_PER_UNIT
+        linear = tl.where(linear < BINS, linear, BINS).to(tl.int32) + 1
+        key = tl.minimum(tl.maximum((magnitude >> SHIFT) - KEY_OFFSET, LINEAR + 1), ZERO_BIN)
+        key = tl.minimum(key, linear)
         key = tl.where(magnitude == 0, 0, key)
         bins = ZERO_BIN + tl.where(bits < 0, -key, key)
         tl.atomic_add(histogram + neuron[None, :] * BINS + bins, 1, mask=mask, sem="relaxed")
