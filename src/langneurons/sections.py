@@ -133,7 +133,9 @@ class Corpus(Section):
 
 
 class Activations(Section):
-    batch_tokens: Positive = Field(8192, description="Tokens a forward pass; changes speed, never counts.")
+    batch_tokens: Positive | None = Field(
+        8192, description="Tokens a forward pass, null for what fits the free memory; changes speed, never counts."
+    )
     batch_percentiles: list[Percentile] = Field(
         [], description="Percentiles also averaged over batches, as the reference code does; [] for none."
     )
@@ -292,6 +294,7 @@ class Evaluation(Section):
 
 class Perplexity(Section):
     tokens: Positive = Field(200_000, description="Held-out tokens a language, at most.")
+    batch_tokens: Positive = Field(8192, description="Tokens a forward pass; changes speed, never perplexities.")
 
 
 class StatisticsTable(Section):

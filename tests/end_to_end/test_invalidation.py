@@ -52,6 +52,8 @@ EDITS = {
     "nothing": ({}, {}),
     # What changes speed alone.
     "activations.batch_tokens": ({"activations": {"batch_tokens": 512}}, {}),
+    "activations.batch_tokens, by memory": ({"activations": {"batch_tokens": None}}, {}),
+    "perplexity.batch_tokens": ({"perplexity": {"batch_tokens": 512}}, {}),
     "evaluation.batch_tokens": ({"evaluation": {"batch_tokens": 256}}, {}),
     # What only batch percentiles read, and none are asked for.
     "activations.every": ({"activations": {"every": 2, "reference_tokens": 1024}}, {}),

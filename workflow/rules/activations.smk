@@ -17,7 +17,7 @@ rule collect_activations:
         gpu=1,
         mem_mb=model_memory,
         runtime=lambda wildcards, attempt: 240 * attempt,
-        batch_tokens=settings.activations.batch_tokens,
+        batch_tokens=settings.activations.batch_tokens or 0,  # 0: what fits
     params:
         batch_percentiles=settings.activations.batch_percentiles,
         reference_tokens=batch_setting("reference_tokens"),

@@ -21,7 +21,7 @@ rule measure_perplexity:
         gpu=1,
         mem_mb=model_memory,
         runtime=lambda wildcards, attempt: 240 * attempt,
-        batch_tokens=settings.activations.batch_tokens,
+        batch_tokens=settings.perplexity.batch_tokens,
     params:
         languages=lambda wildcards: method_languages(settings, wildcards.method),
         quantization=model_setting("quantization"),

@@ -16,7 +16,7 @@ with job(snakemake.log[0], snakemake.threads):
     counts = collect(
         model,
         blocks,
-        batch_tokens=snakemake.resources.batch_tokens,
+        batch_tokens=snakemake.resources.batch_tokens or None,
         batch_percentiles=tuple(p.batch_percentiles),
         every=p.every,
         reference_tokens=p.reference_tokens,
