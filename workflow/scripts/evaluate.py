@@ -16,7 +16,9 @@ with job(snakemake.log[0], snakemake.threads):
     tokenizer = load_tokenizer(inputs.model)
     kind = "classification" if condition.task == "xnli" else "causal"
     model = load_adapter(load_base(inputs.model, kind, p.quantization, p.dtype), inputs.adapter)
-    context, neurons = intervention(model, condition, inputs.get("mask"), inputs.get("statistics"), p.site)
+    context, neurons = intervention(
+        model, inputs.model, condition, inputs.get("mask"), inputs.get("statistics"), p.site
+    )
     batch_tokens = snakemake.resources.batch_tokens
     with context:
         if condition.task == "xnli":

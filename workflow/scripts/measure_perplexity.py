@@ -16,5 +16,5 @@ with job(snakemake.log[0], snakemake.threads):
         for language, path in zip(p.languages, snakemake.input.tokens, strict=True)
     }
     model = load_base(snakemake.input.model, "causal", p.quantization, p.dtype)
-    rows = measure_changes(model, mask, texts, p.site, snakemake.resources.batch_tokens)
+    rows = measure_changes(model, snakemake.input.model, mask, texts, p.site, snakemake.resources.batch_tokens)
     write_perplexity(snakemake.output[0], rows)

@@ -16,11 +16,20 @@ from langneurons.identification.mask import NeuronMask
 from langneurons.interventions import intervene, intervention_values
 
 
-def intervention(model, condition: Condition, mask: str | None, statistics: str | None, site: str | None):
+def intervention(
+    model,
+    model_path: str | os.PathLike,
+    condition: Condition,
+    mask: str | None,
+    statistics: str | None,
+    site: str | None,
+):
     """A context manager for the condition's intervention on ``model``, and how many neurons it overwrites.
 
-    ``none`` gives a context that does nothing and 0 neurons; a language without neurons likewise.
+    ``model_path``: the snapshot that ``model`` was loaded from. ``none`` gives a context that does nothing and 0
+    neurons; a language without neurons likewise. ValueError on a mask of another model, of the same shape or not.
     """
+    from langneurons.models.loading import snapshot_digest
     from langneurons.models.neurons import find_neurons
 
     value, method = split_intervention(condition.intervention)
@@ -28,7 +37,7 @@ def intervention(model, condition: Condition, mask: str | None, statistics: str 
         return contextlib.nullcontext(), 0
     found = NeuronMask.read(mask)
     sites = find_neurons(model)
-    found.check_model(len(sites.layers), sites.neurons_per_layer)
+    found.check_model(len(sites.layers), sites.neurons_per_layer, snapshot_digest(model_path))
     neurons = found.neurons(condition.language)
     values = intervention_values(statistics, neurons, value)
     return intervene(model, neurons, values, site), found.count(condition.language)

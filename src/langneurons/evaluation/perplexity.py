@@ -123,6 +123,7 @@ def write_perplexity(path: str | os.PathLike, rows: Sequence[Mapping[str, Any]])
 
 def measure_changes(
     model: torch.nn.Module,
+    model_path: str | os.PathLike,
     mask: NeuronMask,
     texts: Mapping[str, tuple[np.ndarray, np.ndarray]],
     site: str,
@@ -130,12 +131,17 @@ def measure_changes(
 ) -> list[dict[str, Any]]:
     """Rows of a perplexity file: every language's text with every language's neurons at zero.
 
-    ``texts[language]`` are its held-out blocks [n, block] and their bytes [n]. The run without an
-    intervention is shared by all of the mask's languages; a language without neurons changes nothing and
-    is not run again.
+    ``model_path``: the snapshot that ``model`` was loaded from. ``texts[language]`` are its held-out blocks
+    [n, block] and their bytes [n]. The run without an intervention is shared by all of the mask's languages; a
+    language without neurons changes nothing and is not run again. ValueError on a mask of another model, of the
+    same shape or not.
     """
     from langneurons.interventions import intervene
+    from langneurons.models.loading import snapshot_digest
+    from langneurons.models.neurons import find_neurons
 
+    sites = find_neurons(model)
+    mask.check_model(len(sites.layers), sites.neurons_per_layer, snapshot_digest(model_path))
     base = {language: negative_log_likelihood(model, blocks, batch_tokens) for language, (blocks, _) in texts.items()}
     zeroed = {}
     for source in mask.languages:
