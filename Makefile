@@ -35,6 +35,7 @@ plan: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/activations.py
 	$(BIN)/python benchmarks/storage.py
+	$(BIN)/python benchmarks/evaluation.py
 
 # The environment is made again when a pin changes.
 $(READY): pyproject.toml constraints.txt

@@ -157,7 +157,8 @@ def _overwriter(layer: int, indices: np.ndarray, values: np.ndarray, record: Int
                 placed[key] = (index.to(output.device), source.to(output.device, output.dtype))
         if output.requires_grad or (inputs and _same_memory(inputs[0], output)):
             output = output.clone()
-        output[(..., placed[key][0])] = placed[key][1]
+        columns, constants = (x.expand(*output.shape[:-1], -1) for x in placed[key])
+        output.scatter_(-1, columns, constants)  # the quickest indexed write on a CPU: benchmarks/evaluation.py
         record.calls[layer] += 1
         return output
 
