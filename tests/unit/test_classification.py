@@ -1,5 +1,7 @@
 """Classification from the last real token: padding changes nothing, in inference, in training, within PEFT."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -48,12 +50,18 @@ def examples():
     return [{"input_ids": row, "labels": i % 3} for i, row in enumerate(rows)]
 
 
-def reference(model, example):
-    """Logits from the decoder and the head, one example alone, position by position."""
+def reference(model, example, mlp=None):
+    """Logits from the decoder and the head, one example alone; ``mlp`` is computed in place of each layer's MLP."""
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    with torch.no_grad():
-        hidden = inner.model(input_ids=torch.tensor([example["input_ids"]])).last_hidden_state
-        return inner.score(hidden[0, -1]).numpy()
+    try:
+        for index, layer in enumerate(inner.model.layers if mlp else ()):
+            layer.mlp.forward = functools.partial(mlp, index, layer.mlp)
+        with torch.no_grad():
+            hidden = inner.model(input_ids=torch.tensor([example["input_ids"]])).last_hidden_state
+            return inner.score(hidden[0, -1]).numpy()
+    finally:
+        for layer in inner.model.layers if mlp else ():
+            del layer.mlp.forward
 
 
 @pytest.mark.parametrize("kind", ["llama", "mistral"])
@@ -174,18 +182,37 @@ def test_batches_hold_every_row_once_within_the_budget(budget):
         batches_by_length([1], 0)
 
 
+@pytest.mark.parametrize("kind", ["llama", "mistral"])
 @pytest.mark.parametrize("peft", [False, True])
-def test_under_an_intervention(examples, peft):
+@pytest.mark.parametrize("site", ["act", "gate"])
+def test_batches_change_nothing_under_an_intervention(examples, kind, peft, site):
     from langneurons.interventions import intervene
 
-    model = adapted(build()) if peft else build()
+    model = adapted(build(kind)) if peft else build(kind)
     neurons = {0: np.array([1, 5]), 1: np.array([0])}
     values = {0: np.array([3.0, -2.0]), 1: np.array([4.0])}
     plain = classify(model, examples, 30, EOS)
-    with intervene(model, neurons, values) as record:
-        logits = classify(model, examples, 30, EOS)
-        assert min(record.calls.values()) > 1
-        expected = np.stack([reference(model, e) for e in examples])
-    np.testing.assert_allclose(logits, expected, atol=1e-5)
+    expected = np.stack([reference(model, e, edited(site, neurons, values)) for e in examples])
+    for batch_tokens in (1, 30, 1000):
+        with intervene(model, neurons, values, site) as record:
+            logits = classify(model, examples, batch_tokens, EOS)
+        assert batch_tokens == 1000 or min(record.calls.values()) > 1
+        np.testing.assert_allclose(logits, expected, atol=1e-5)
     assert np.abs(logits - plain).max() > 0.1
     np.testing.assert_array_equal(classify(model, examples, 30, EOS), plain)
+
+
+def edited(site, neurons, values):
+    """What an MLP computes with its neurons at constants, written out: a function of a layer's index, the MLP and x."""
+
+    def forward(index, mlp, x):
+        def put(activation):
+            for neuron, value in zip(neurons[index], values[index], strict=True):
+                activation[..., neuron] = value
+            return activation
+
+        z = mlp.gate_proj(x).clone()
+        a = torch.nn.functional.silu(put(z) if site == "gate" else z)
+        return mlp.down_proj((put(a) if site == "act" else a) * mlp.up_proj(x))
+
+    return forward

@@ -1,5 +1,7 @@
 """Greedy generation: batches, padding and early ends change no answer."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 import torch
@@ -82,14 +84,19 @@ def test_max_new_tokens(prompts, new):
     assert generate_answers(model, prompts, new, [], 0, 100) == expected
 
 
-def test_within_peft(prompts):
+def with_lora(model):
     from peft import LoraConfig, TaskType, get_peft_model
 
     torch.manual_seed(3)
     config = LoraConfig(
         task_type=TaskType.CAUSAL_LM, r=2, target_modules=["q_proj", "gate_proj"], init_lora_weights=False
     )
-    model = get_peft_model(build("llama"), config).eval()
+    return get_peft_model(model, config).eval()
+
+
+@pytest.mark.parametrize("kind", ["llama", "mistral"])
+def test_within_peft(prompts, kind):
+    model = with_lora(build(kind))
     expected = [step_by_step(model, p, ())[0] for p in prompts]
     assert generate_answers(model, prompts, NEW, [], 0, 10_000) == expected
     with model.disable_adapter():
@@ -105,13 +112,41 @@ def test_faults():
         generate_answers(model, [[3]], 0, [2], 0, 10)
 
 
-def test_under_an_intervention(prompts):
+@pytest.mark.parametrize("kind", ["llama", "mistral"])
+@pytest.mark.parametrize("site", ["act", "gate"])
+@pytest.mark.parametrize("adapted", [False, True])
+def test_answers_equal_the_definition_under_an_intervention(prompts, kind, site, adapted):
     from langneurons.interventions import intervene
 
-    model = build("llama")
-    plain = generate_answers(model, prompts, NEW, [2], 0, 10_000)
+    model = with_lora(build(kind, seed=1)) if adapted else build(kind, seed=1)
+    stop = {2, 7, 11}
     neurons, values = {0: np.array([1, 7]), 1: np.array([0])}, {0: np.array([9.0, -9.0]), 1: np.array([9.0])}
-    with intervene(model, neurons, values):
-        expected = [step_by_step(model, p, {2})[0] for p in prompts]
-        assert generate_answers(model, prompts, NEW, [2], 0, 10_000) == expected
-    assert expected != plain == generate_answers(model, prompts, NEW, [2], 0, 10_000)
+    plain = [step_by_step(model, p, stop)[0] for p in prompts]
+    with neuron_by_neuron(model, site, neurons, values):
+        expected, margins = zip(*(step_by_step(model, p, stop) for p in prompts), strict=True)
+    assert min(margins) > 1e-3
+    for batch_tokens in (1, 60, 10_000):
+        with intervene(model, neurons, values, site):
+            assert generate_answers(model, prompts, NEW, stop, 0, batch_tokens) == list(expected)
+    assert list(expected) != plain == generate_answers(model, prompts, NEW, stop, 0, 10_000)
+
+
+@contextmanager
+def neuron_by_neuron(model, site, neurons, values):
+    """An intervention by hooks of this test's own, one write a neuron."""
+    layers = (model.get_base_model() if hasattr(model, "get_base_model") else model).model.layers
+
+    def hook_of(index):
+        def hook(module, given, output):
+            output = output.clone()
+            for neuron, value in zip(neurons[index], values[index], strict=True):
+                output[..., neuron] = value
+            return output
+
+        return hook
+
+    modules = [layers[index].mlp.act_fn if site == "act" else layers[index].mlp.gate_proj for index in neurons]
+    handles = [module.register_forward_hook(hook_of(i)) for i, module in zip(neurons, modules, strict=True)]
+    yield
+    for handle in handles:
+        handle.remove()
