@@ -131,6 +131,13 @@ def _cross_checks(config: Config) -> Iterator[tuple[str, str]]:
         for p in config.statistics.percentiles:
             if p not in collected:
                 yield "statistics.estimate", f"batch_mean needs {p:g} in activations.batch_percentiles"
+        if config.statistics.site != "gate":
+            yield "statistics.site", "batches' percentiles are of z; write gate, or statistics.estimate: exact"
+    if config.tasks.xquad.train == "squad" and config.tasks.xquad.source == "demo":
+        yield (
+            "tasks.xquad.train",
+            "squad needs source: hub or files; the demo has a training set of its own: write xquad",
+        )
     yield from _table_checks(config)
     for i, method in enumerate(config.figures.methods):
         if method not in config.methods:

@@ -144,10 +144,13 @@ class Activations(Section):
 
 
 class Statistics(Section):
-    site: Literal["gate", "act"] = Field("gate", description="gate: z, the pre-activation (paper); act: a = act(z).")
+    site: Literal["gate", "act"] = Field(
+        "gate", description="gate: z, the pre-activation (paper); act: a = act(z), what the paper overwrites."
+    )
     percentiles: list[Percentile] = Field(min_length=1, description="Percentiles of each neuron to tabulate.")
     estimate: Literal["exact", "batch_mean"] = Field(
-        "exact", description="exact: over all tokens; batch_mean: mean over batches (reference code)."
+        "exact",
+        description="exact: over all tokens (paper's text); batch_mean: mean of batches' percentiles of z (its code).",
     )
 
 
@@ -285,7 +288,9 @@ class FinetuningByTask(Section):
 
 
 class Interventions(Section):
-    site: Literal["act", "gate"] = Field("act", description="act: a = act(z) is overwritten (paper); gate: z.")
+    site: Literal["act", "gate"] = Field(
+        "act", description="act: a = act(z) is overwritten (paper); gate: z, what the paper records."
+    )
 
 
 class Evaluation(Section):

@@ -376,6 +376,23 @@ def test_all_faults_between_keys_come_at_once(base):
     }
 
 
+def test_batches_have_percentiles_of_z_alone(base):
+    raw = changed(
+        base,
+        (["statistics", "estimate"], "batch_mean"),
+        (["activations", "batch_percentiles"], base["statistics"]["percentiles"]),
+    )
+    load_config(raw)
+    (line,) = faults(changed(raw, (["statistics", "site"], "act")))
+    assert line == "statistics.site: batches' percentiles are of z; write gate, or statistics.estimate: exact"
+
+
+def test_the_demo_has_no_squad(base):
+    load_config(changed(base, (["tasks", "xquad", "train"], "squad")))
+    (line,) = faults(changed(base, (["tasks", "xquad", "train"], "squad"), (["tasks", "xquad", "source"], "demo")))
+    assert line.startswith("tasks.xquad.train: squad needs source: hub or files")
+
+
 @pytest.mark.parametrize("raw", [None, [], "models"])
 def test_a_file_that_is_no_dictionary(raw):
     assert faults(raw) == ["the file: must be a dictionary of keys; config/README.md lists them"]
