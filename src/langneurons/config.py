@@ -108,6 +108,9 @@ def _cross_checks(config: Config) -> Iterator[tuple[str, str]]:
     if config.corpus.tokens < config.corpus.block * config.corpus.shards:
         least = config.corpus.block * config.corpus.shards
         yield "corpus.tokens", f"is {config.corpus.tokens}; a block a shard needs at least {least}"
+    kept, least = config.corpus.hub.characters, -(-8 * config.corpus.tokens // config.corpus.shards)
+    if config.corpus.source == "hub" and kept is not None and kept < least:
+        yield "corpus.hub.characters", f"is {kept}; the budget of tokens needs at least {least}, 8 characters a token"
     for key, languages in config.language_sets.items():
         yield from _languages(languages, corpus, f"language_sets.{key}")
     yield from _method_checks(config)

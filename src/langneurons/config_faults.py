@@ -38,8 +38,6 @@ def explain(error: ErrorDetails, schema: dict) -> str:
     shown = "" if isinstance(error["input"], (dict, list)) else f" is {error['input']!r};"
     if error["type"] == "string_pattern_mismatch":
         message = f"should match {error['ctx']['pattern']}"
-        if keys[-1] == "revision":
-            message = "should be a commit of 40 hexadecimal digits, not a branch: a branch moves"
     return f"{path}:{shown} {message[0].lower()}{message[1:]}"
 
 

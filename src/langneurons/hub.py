@@ -1,9 +1,15 @@
-"""What the Hugging Face Hub refuses, in words that say what to do."""
+"""The Hugging Face Hub: what it refuses, in words that say what to do; and a repository's commit, to pin it.
+
+``python -m langneurons.hub commit meta-llama/Llama-3.1-8B`` prints the commit that the configuration asks for; a data
+set's name has ``datasets/`` before it.
+"""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import re
+import sys
 from collections.abc import Iterator
 
 
@@ -29,19 +35,48 @@ def hub_faults() -> Iterator[None]:
         ) from None
     except errors.RemoteEntryNotFoundError as error:
         raise ValueError(f"{error.repo_id} has no {error.response.url.path}; check the configuration") from None
-    except (
-        errors.HfHubHTTPError,
-        errors.LocalEntryNotFoundError,
-        errors.OfflineModeIsEnabled,
-        httpx2.TransportError,
-    ) as e:
-        cause = e.__cause__ if isinstance(e, errors.LocalEntryNotFoundError) and e.__cause__ else e
-        if isinstance(cause, errors.HfHubHTTPError):
-            advice = "check HF_TOKEN" if cause.response.status_code in (401, 403) else "try again later"
-            raise ValueError(
-                f"the Hub answers {cause.response.status_code} to {cause.response.url}; {advice}"
-            ) from None
-        told = " ".join(f"{type(cause).__name__}: {cause}".split())
+    except errors.HfHubHTTPError as error:
+        status, url = error.response.status_code, error.response.url
+        advice = "check HF_TOKEN" if status in (401, 403) else "try again later"
+        # Without its query: a signed address is as good as a token while it lasts.
+        raise ValueError(f"the Hub answers {status} to {url.copy_with(query=None)}; {advice}") from None
+    except (errors.OfflineModeIsEnabled, httpx2.TransportError) as error:
+        told = " ".join(f"{type(error).__name__}: {error}".split())
         raise ValueError(
             f"the Hub cannot be reached ({told}); check the network, HF_ENDPOINT, HF_HUB_OFFLINE"
         ) from None
+
+
+def commit_of(name: str, branch: str = "main") -> str:
+    """The commit that a branch of a repository is at now: 40 hexadecimal digits.
+
+    ``name`` is ``owner/name`` of a model, or ``datasets/owner/name``. ValueError, one line, where the Hub refuses.
+    """
+    from huggingface_hub import HfApi
+
+    kind, repository = ("dataset", name.removeprefix("datasets/")) if name.startswith("datasets/") else ("model", name)
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
+        raise ValueError(f"'{name}' is no repository; write owner/name, or datasets/owner/name of a data set")
+    with hub_faults():
+        return HfApi().repo_info(repository, repo_type=kind, revision=branch).sha
+
+
+def main(arguments: list[str]) -> int:
+    """``commit NAME [NAME …]``: a line a repository, its commit and its name."""
+    parser = argparse.ArgumentParser(prog="python -m langneurons.hub")
+    commands = parser.add_subparsers(required=True)
+    commit = commands.add_parser("commit", help="print the commit to write as a revision in the configuration")
+    commit.add_argument("names", nargs="+", metavar="NAME", help="owner/name, or datasets/owner/name of a data set")
+    commit.add_argument("--branch", default="main", help="branch or tag to read (main)")
+    asked = parser.parse_args(arguments)
+    try:
+        for name in asked.names:
+            print(f"{commit_of(name, asked.branch)}  {name}")
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -17,11 +17,23 @@ class Paths:
     def corpus(self, language: str = "{language}", shard: str = "{shard}") -> str:
         return f"{self.resources}/corpus/{language}/{shard}.parquet"
 
+    def corpus_quality(self, language: str = "{language}", shard: str = "{shard}") -> str:
+        return f"{self.resources}/corpus/{language}/{shard}.quality.tsv"
+
+    def corpus_manifest(self, language: str = "{language}", shard: str = "{shard}") -> str:
+        return f"{self.resources}/corpus/{language}/{shard}.manifest.tsv"
+
     def model(self, model: str = "{model}") -> str:
         return f"{self.resources}/models/{model}"
 
+    def model_manifest(self, model: str = "{model}") -> str:
+        return f"{self.resources}/models/{model}.manifest.tsv"
+
     def task(self, task: str, language: str = "{language}", split: str = "{split}") -> str:
         return f"{self.resources}/tasks/{task}/{language}.{split}.parquet"
+
+    def task_manifest(self, task: str, language: str = "{language}", split: str = "{split}") -> str:
+        return f"{self.resources}/tasks/{task}/{language}.{split}.manifest.tsv"
 
     def tokens(self, model: str = "{model}", language: str = "{language}", shard: str = "{shard}") -> str:
         return f"{self.results}/{model}/tokens/{language}/{shard}.parquet"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from string import Formatter
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 KEY = r"^[a-z0-9][a-z0-9.-]*$"
 Percentile = Annotated[float, Field(gt=0, lt=100)]
@@ -44,13 +45,36 @@ def _fields_of(*needed: str, optional: tuple[str, ...] = ("data",)):
     return check
 
 
+COMMIT = r"^[0-9a-f]{40}$"
+
+
+def _commit(prefix: str):
+    """A validator: a revision is a commit; if not, say how to get the one to write. ``prefix``: of the name."""
+
+    def check(revision: str, info: ValidationInfo) -> str:
+        if not re.fullmatch(COMMIT, revision):
+            name = prefix + info.data.get("repository", "OWNER/NAME")
+            raise ValueError(
+                "should be a commit of 40 hexadecimal digits, not a branch: a branch moves; "
+                f"write the one that this prints: python -m langneurons.hub commit {name}"
+            )
+        return revision
+
+    return check
+
+
+Commit = Annotated[str, Field(json_schema_extra={"pattern": COMMIT})]
+
+
 class HubModel(Section):
     source: Literal["hub"]
     title: str = Field(description="Name printed in tables and figures.")
     repository: str = Field(description="Repository on the Hugging Face Hub.")
-    revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="Commit of the repository: 40 hexadecimal digits.")
+    revision: Commit = Field(description="Commit of the repository: 40 hexadecimal digits.")
     quantization: Literal["none", "nf4"] = Field("nf4", description="4-bit weights (bitsandbytes nf4) or none.")
     dtype: Literal["float32", "bfloat16"] = Field("bfloat16", description="Data type of computation.")
+
+    _commit = field_validator("revision")(_commit(""))
 
 
 class FilesModel(Section):
@@ -99,10 +123,15 @@ Model = Annotated[HubModel | FilesModel | DemoModel, Field(discriminator="source
 
 class HubCorpus(Section):
     repository: str = Field("wikimedia/wikipedia", description="Data set repository on the Hub.")
-    revision: str = Field(
-        "b04c8d1ceb2f5cd4588862100d08de323dccfbaa", pattern=r"^[0-9a-f]{40}$", description="Commit of the repository."
-    )
+    revision: Commit = Field("b04c8d1ceb2f5cd4588862100d08de323dccfbaa", description="Commit of the repository.")
     snapshot: str = Field("20231101", pattern=r"^\d{8}$", description="Date of the Wikipedia dump.")
+    characters: Positive | None = Field(
+        80_000_000,
+        description="Characters of text that each shard keeps of its file, at most; null: all. No fewer than 8 for "
+        "each token of the budget.",
+    )
+
+    _commit = field_validator("revision")(_commit("datasets/"))
 
 
 class FilesCorpus(Section):
@@ -126,6 +155,14 @@ class Corpus(Section):
     block: Annotated[int, Field(ge=8)] = Field(512, description="Tokens a block.")
     heldout_fraction: Annotated[float, Field(gt=0, lt=0.5)] = Field(
         0.01, description="Share of documents kept out of the statistics, for perplexity. Drawn by a hash of the text."
+    )
+    min_characters: Annotated[int, Field(ge=0)] = Field(
+        0, description="Shorter documents are left out. Like the next key, for source hub or files."
+    )
+    min_own_script: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0,
+        description="Documents with a smaller share of their letters in the language's own script are left out; "
+        "0: none is. The share of each shard is recorded in any case.",
     )
     hub: HubCorpus = Field(default_factory=HubCorpus, description="Used when source is hub.")
     files: FilesCorpus = Field(default_factory=FilesCorpus, description="Used when source is files.")
@@ -196,7 +233,12 @@ class SquadFiles(Section):
 
 class HubTask(Section):
     repository: str = Field(description="Data set repository on the Hub.")
-    revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="Commit of the repository.")
+    revision: Commit = Field(description="Commit of the repository.")
+    rows: dict[Literal["train", "test", "validation"], Positive | None] = Field(
+        {}, description="Rows that the file of a split must have at that commit; without one, any number."
+    )
+
+    _commit = field_validator("revision")(_commit("datasets/"))
 
 
 class DemoTask(Section):
@@ -212,7 +254,9 @@ class Xnli(Section):
     max_tokens: Positive = Field(256, description="Longer examples are dropped, and counted.")
     hub: HubTask = Field(
         default_factory=lambda: HubTask(
-            repository="facebook/xnli", revision="b8dd5d7af51114dbda02c0e3f6133f332186418e"
+            repository="facebook/xnli",
+            revision="b8dd5d7af51114dbda02c0e3f6133f332186418e",
+            rows={"train": 392_702, "test": 5_010},
         ),
         description="Used when source is hub.",
     )
@@ -238,12 +282,18 @@ class Xquad(Section):
     max_tokens: Positive = Field(512, description="Longer examples are dropped, and counted.")
     max_new_tokens: Positive = Field(64, description="Tokens generated at most.")
     hub: HubTask = Field(
-        default_factory=lambda: HubTask(repository="google/xquad", revision="51adfef1c1287aab1d2d91b5bead9bcfb9c68583"),
+        default_factory=lambda: HubTask(
+            repository="google/xquad",
+            revision="51adfef1c1287aab1d2d91b5bead9bcfb9c68583",
+            rows={"validation": 1_190},
+        ),
         description="Used when source is hub.",
     )
     squad_hub: HubTask = Field(
         default_factory=lambda: HubTask(
-            repository="rajpurkar/squad", revision="7b6d24c440a36b6815f21b70d25016731768db1f"
+            repository="rajpurkar/squad",
+            revision="7b6d24c440a36b6815f21b70d25016731768db1f",
+            rows={"train": 87_599},
         ),
         description="Used when source is hub and train is squad.",
     )

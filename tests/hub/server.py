@@ -1,4 +1,4 @@
-"""A Hugging Face Hub on 127.0.0.1, for the real client: files, listings, redirects, refusals.
+"""A Hugging Face Hub on 127.0.0.1, for the real client: files, listings, redirects, refusals, faults.
 
 Serves directories as repositories of one commit each. Large files (by their ending) answer as the Hub's do:
 a redirect to another origin, with the file's SHA-256 and size in headers, where no token may be sent.
@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import socket
 import threading
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -35,12 +37,33 @@ class Repository:
 
 
 @dataclass
+class Fault:
+    """What goes wrong with the next ``times`` answers for a file of the name ``file``."""
+
+    file: str
+    times: int = 1
+    status: int = 0  # the Hub answers this instead, with ``headers``
+    headers: dict = field(default_factory=dict)
+    drop: int | None = None  # the connection ends before this byte of the file
+    wrong: int | None = None  # this byte of the file is another
+    whole: bool = False  # the whole file, whatever part was asked for
+    pause: float = 0.0  # seconds before each ``piece`` of bytes
+    piece: int = 1 << 14
+
+
+@dataclass
 class Hub:
-    """The repositories, the tokens of known accounts, and what was asked: (method, path, status)."""
+    """The repositories, the tokens of known accounts, and what was asked: (method, path, status).
+
+    ``parts``: of each answer with a file's bytes, the file's name and the part asked for (None: all). ``faults``: what
+    goes wrong, in order.
+    """
 
     repositories: list[Repository]
     tokens: frozenset[str] = frozenset()
     requests: list[tuple[str, str, int]] = field(default_factory=list)
+    parts: list[tuple[str, str | None]] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
 
     def __enter__(self) -> Hub:
         self.blobs = {
@@ -69,9 +92,17 @@ class Hub:
             server.server_close()
 
     def asked_for(self, name: str) -> list[str]:
-        """Paths of a repository's files that were asked for: the client asks for each file's address first."""
-        found = [RESOLVE.match(path) for method, path, _ in self.requests if method == "HEAD"]
-        return sorted({match["path"] for match in found if match and match["name"] == name})
+        """Paths of a repository's files that were asked for, each time."""
+        found = [RESOLVE.match(path) for _, path, _ in self.requests]
+        return sorted(match["path"] for match in found if match and match["name"] == name)
+
+    def fault(self, file: Path, status: bool) -> Fault:
+        """The fault that is due for a file, of those with a status or of the others; if none is, one of nothing."""
+        for fault in self.faults:
+            if fault.file == file.name and fault.times > 0 and bool(fault.status) == status:
+                fault.times -= 1
+                return fault
+        return Fault(file.name)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -85,25 +116,45 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *arguments) -> None:
         """Nothing on the test's output."""
 
-    def send(self, status: int, headers: dict, body: bytes = b"", length: int | None = None) -> None:
+    def send(self, status: int, headers: dict, body: bytes = b"", fault: Fault | None = None) -> None:
         self.server.hub.requests.append((self.command, unquote(urlsplit(self.path).path), status))
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, str(value))
-        self.send_header("Content-Length", str(len(body) if length is None else length))
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        if self.command != "HEAD":
+        if self.command == "HEAD":
+            return
+        if fault is None:
             self.wfile.write(body)
+            return
+        sent = body if fault.drop is None else body[: fault.drop]
+        try:
+            for start in range(0, len(sent), fault.piece):
+                time.sleep(fault.pause)
+                self.wfile.write(sent[start : start + fault.piece])
+            if len(sent) < len(body):
+                self.close_connection = True
+                self.connection.shutdown(socket.SHUT_RDWR)
+        except OSError:  # the client has gone
+            self.close_connection = True
 
     def send_file(self, file: Path, headers: dict) -> None:
-        body, asked = file.read_bytes(), re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        body, part = file.read_bytes(), self.headers.get("Range")
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", part or "")
+        self.server.hub.parts.append((file.name, part))
+        fault = self.server.hub.fault(file, status=False)
+        if fault.wrong is not None:
+            body = body[: fault.wrong] + bytes([body[fault.wrong] ^ 1]) + body[fault.wrong + 1 :]
         headers = {"Accept-Ranges": "bytes", **headers}
-        if not asked:
-            return self.send(200, headers, body)
+        if not asked or fault.whole:
+            return self.send(200, headers, body, fault)
         start, end = int(asked[1]), min(int(asked[2] or len(body) - 1), len(body) - 1)
         if start > end:
             return self.send(416, {**headers, "Content-Range": f"bytes */{len(body)}"})
-        self.send(206, {**headers, "Content-Range": f"bytes {start}-{end}/{len(body)}"}, body[start : end + 1])
+        if fault.drop is not None:
+            fault = replace(fault, drop=max(0, fault.drop - start))
+        self.send(206, {**headers, "Content-Range": f"bytes {start}-{end}/{len(body)}"}, body[start : end + 1], fault)
 
 
 class _Storage(_Handler):
@@ -138,7 +189,8 @@ class _Site(_Handler):
             status, message = (404, "Repository not found") if token else (401, "Invalid username or password.")
             return self.refuse(status, "RepoNotFound", message)
         (repository,) = found
-        if asked["revision"] != repository.revision:
+        branch = asked["revision"] == "main" and asked.groupdict().get("what") == "revision"
+        if asked["revision"] != repository.revision and not branch:
             return self.refuse(404, "RevisionNotFound", f"Invalid rev id: {asked['revision']}")
         if "what" not in asked.groupdict():
             self.resolve(repository, asked["path"], token)
@@ -160,6 +212,8 @@ class _Site(_Handler):
         commit = {"X-Repo-Commit": repository.revision}
         if not file.is_file():
             return self.refuse(404, "EntryNotFound", "Entry not found")
+        if (fault := self.server.hub.fault(file, status=True)).status:
+            return self.send(fault.status, fault.headers)
         if file.suffix not in LARGE:
             return self.send_file(file, {**commit, "ETag": f'"{_blob(file)}"'})
         digest = hashlib.sha256(file.read_bytes()).hexdigest()

@@ -1,18 +1,25 @@
 """Where text comes from: the user's files, and Wikipedia's files shared out over shards."""
 
+import csv
 import json
-from types import SimpleNamespace
+import random
 
-import huggingface_hub
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from langneurons.corpus.documents import write_documents
-from langneurons.corpus.sources import file_shard, read_file, wikipedia_shard
+from langneurons.corpus import sources
+from langneurons.corpus.documents import read_documents, shard_budget, write_documents
+from langneurons.corpus.quality import Sieve
+from langneurons.corpus.sources import download_wikipedia_shard, import_file_shard, read_file, shuffled_articles
+from langneurons.downloads import Fetched, RemoteFile, Repository
 
 DOCUMENTS = [(f"d{i}", f"Text {i}: Größe, नदी, 河.") for i in range(23)]
-COMMIT = "b04c8d1ceb2f5cd4588862100d08de323dccfbaa"
+WIKIPEDIA = Repository("dataset", "wikimedia/wikipedia", "b04c8d1ceb2f5cd4588862100d08de323dccfbaa")
+
+
+def file_shard(path, shard, shards, seed):
+    return sources.file_shard(path, shard, shards, seed, Sieve("en"))
 
 
 def write(path, documents=DOCUMENTS):
@@ -105,21 +112,45 @@ def test_empty_texts_are_left_out(tmp_path):
 
 
 def test_a_file_without_text_or_with_too_little(tmp_path):
-    with pytest.raises(ValueError, match=r"en\.jsonl: the file has no text"):
+    with pytest.raises(
+        ValueError, match=r"en\.jsonl: the file has no text that is taken \(1 documents read; .* 1 empty"
+    ):
         file_shard(write(tmp_path / "en.jsonl", [("a", " ")]), 0, 1, seed=0)
-    with pytest.raises(ValueError, match=r"fr\.jsonl: 1 documents for 2 shards; lower corpus\.shards"):
+    with pytest.raises(ValueError, match=r"fr\.jsonl: 1 documents for 2 shards \(.*\); lower corpus\.shards"):
         file_shard(write(tmp_path / "fr.jsonl", [("a", "x")]), 0, 2, seed=0)
+
+
+def test_repeated_texts_are_taken_once_whatever_the_shard(tmp_path):
+    path = write(tmp_path / "en.jsonl", [*DOCUMENTS, *((f"again {i}", t) for i, t in DOCUMENTS)])
+    parts = [file_shard(path, shard, 4, seed=3) for shard in range(4)]
+    assert sorted(d for part in parts for d in part) == sorted(DOCUMENTS)
+
+
+def test_a_shard_of_a_file_tells_what_it_holds(tmp_path):
+    documents = [("a", "यह हिन्दी है"), ("b", ""), ("c", "no"), ("d", "यह हिन्दी है"), ("e", "This is not Hindi")]
+    path, out, quality = write(tmp_path / "hi.jsonl", documents), tmp_path / "0.parquet", tmp_path / "0.tsv"
+    import_file_shard(path, out, quality, 0, 1, 42, Sieve("hi", min_characters=3, min_own_script=0.5))
+    assert list(read_documents(out)) == [("a", "यह हिन्दी है")]
+    (row,) = rows(quality)
+    told = {"read": 5, "empty": 1, "short": 1, "repeated": 1, "foreign": 1, "kept": 1, "characters": 12}
+    assert {key: int(row[key]) for key in told} == told
+    assert row["language"] == "hi" and float(row["own_script_share"]) == 1
 
 
 # Wikipedia
 
 
+def rows(path):
+    with open(path, encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream, delimiter="\t"))
+
+
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
-    """Make a repository with the given numbers of articles a file; returns (articles by file, calls)."""
-    calls = []
+    """Make a repository with the given numbers of articles a file; returns (articles by file, files fetched)."""
+    fetched = []
 
-    def make(*articles):
+    def make(*articles, group=4):
         held = {}
         for number, count in enumerate(articles):
             name = f"20231101.en/train-{number:05d}.parquet"
@@ -127,64 +158,117 @@ def hub(tmp_path, monkeypatch):
             columns = {"id": [i for i, _ in held[name]] + ["none"], "text": [t for _, t in held[name]] + [" "]}
             path = tmp_path / name
             path.parent.mkdir(exist_ok=True)
-            pq.write_table(pa.table({**columns, "url": [""] * (count + 1)}), path)
+            pq.write_table(pa.table({**columns, "url": [""] * (count + 1)}), path, row_group_size=group)
 
-        class Api:
-            def list_repo_tree(self, repository, folder, *, revision, repo_type):
-                calls.append(("list", repository, folder, revision, repo_type))
-                files = [*held, f"{folder}/README.md"] if folder == "20231101.en" else []
-                return [SimpleNamespace(path=path) for path in reversed(files)]
+        def list_files(where, folder):
+            assert where == WIKIPEDIA
+            return [RemoteFile(path, 1, "x") for path in [*held, f"{folder}/README.md"] if folder == "20231101.en"]
 
-        def download(repository, filename, *, revision, repo_type):
-            calls.append(("download", repository, filename, revision, repo_type))
-            return str(tmp_path / filename)
+        def fetch_all(where, files, folder):
+            fetched.extend(file.path for file in files)
+            folder.mkdir()
+            for file in files:
+                (folder / file.path.split("/")[1]).write_bytes((tmp_path / file.path).read_bytes())
+            return [Fetched(where, file.path, 1, "x") for file in files]
 
-        monkeypatch.setattr(huggingface_hub, "HfApi", Api)
-        monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
-        return held, calls
+        monkeypatch.setattr(sources, "list_files", list_files)
+        monkeypatch.setattr(sources, "fetch_all", fetch_all)
+        return held, fetched
 
     return make
 
 
-def shard(number, shards, language="en", seed=42):
-    return list(wikipedia_shard(language, number, shards, "wikimedia/wikipedia", COMMIT, "20231101", seed))
+@pytest.fixture
+def shard(tmp_path):
+    """Articles of a shard slot, and its quality and manifest."""
+
+    def make(number, shards, language="en", seed=42, characters=None):
+        folder = tmp_path / "shards"
+        folder.mkdir(exist_ok=True)
+        out = [folder / f"{number}.{ending}" for ending in ("parquet", "quality.tsv", "manifest.tsv")]
+        download_wikipedia_shard(
+            WIKIPEDIA, "20231101", language, number, shards, characters, seed, Sieve(language), *out
+        )
+        assert [p.name for p in folder.glob(".*")] == []
+        return list(read_documents(out[0])), *map(rows, out[1:])
+
+    return make
 
 
 @pytest.mark.parametrize("shards", [1, 2, 3])
-def test_a_shard_is_a_whole_file_where_there_are_enough(hub, shards):
-    held, _ = hub(8, 9, 10)
-    parts = [shard(i, shards) for i in range(shards)]
-    assert all(sorted(part) in [sorted(file) for file in held.values()] for part in parts)
-    assert len({part[0][0].split("-")[0] for part in parts}) == shards
+def test_a_slot_is_a_whole_file(hub, shard, shards):
+    held, fetched = hub(8, 9, 10)
+    for number in range(shards):
+        articles, _, (source,) = shard(number, shards)
+        assert source["file"] == fetched[-1]
+        assert sorted(articles) == sorted(held[source["file"]])
+        assert (source["repository"], source["revision"]) == (WIKIPEDIA.name, WIKIPEDIA.revision)
+    assert len(set(fetched)) == shards
 
 
-@pytest.mark.parametrize(("files", "shards"), [((20,), 3), ((20, 15), 5), ((12, 13, 14), 10), ((15,), 7)])
-def test_fewer_files_than_shards_share_their_articles_out_exactly(hub, files, shards):
-    held, _ = hub(*files)
-    parts = [shard(i, shards) for i in range(shards)]
-    assert all(parts)
-    assert sorted(a for part in parts for a in part) == sorted(a for file in held.values() for a in file)
-    assert all(len({i.split("-")[0] for i, _ in part}) == 1 for part in parts)
+def test_fewer_files_than_slots_leave_slots_empty(hub, shard, tmp_path, capsys):
+    held, fetched = hub(12, 13)
+    read = []
+    for number in range(5):
+        articles, (quality,), manifest = shard(number, 5)
+        assert bool(articles) == bool(manifest) == (number < 2)
+        assert int(quality["kept"]) == len(articles)
+        path = tmp_path / f"shards/{number}.parquet"
+        # Ceil of 1001 / 2, and nothing.
+        assert shard_budget(path, 1001, 5) == (501 if number < 2 else 0)
+        told = capsys.readouterr().out
+        assert ("20231101.en has 2 files for 5 shards; this one stays empty" in told) == (number >= 2)
+        read += articles
+    assert sorted(read) == sorted(a for file in held.values() for a in file)
+    assert len(fetched) == 2
 
 
-def test_files_and_articles_are_shuffled_by_seed(hub):
+def test_a_budget_is_divided_among_all_shards_where_nothing_is_said(tmp_path):
+    write_documents(tmp_path / "a.parquet", DOCUMENTS)
+    assert shard_budget(tmp_path / "a.parquet", 1001, 5) == 201
+
+
+def test_files_and_articles_are_shuffled_by_seed(hub, shard):
     hub(30, 30, 30, 30)
-    assert shard(0, 2) == shard(0, 2)
-    assert shard(0, 2) != sorted(shard(0, 2))
-    assert len({shard(0, 2, seed=seed)[0][0].split("-")[0] for seed in range(12)}) > 1
-    assert len({tuple(i.split("-")[1] for i, _ in shard(0, 2, seed=seed)) for seed in range(4)}) == 4
+    first = [[i for i, _ in shard(0, 2, seed=seed)[0]] for seed in (0, 0, *range(1, 12))]
+    assert first[0] == first[1]
+    assert len({ids[0].split("-")[0] for ids in first}) > 1
+    orders = [tuple(i.split("-")[1] for i in ids) for ids in first[1:]]
+    assert len(set(orders)) == len(orders)
+    assert all(list(order) != sorted(order, key=int) for order in orders)
 
 
-def test_only_the_pinned_revision_and_one_file_are_asked_for(hub):
-    held, calls = hub(3, 3)
-    shard(1, 2)
-    assert calls[0] == ("list", "wikimedia/wikipedia", "20231101.en", COMMIT, "dataset")
-    (download,) = calls[1:]
-    assert download[2] in held
-    assert (download[1], *download[3:]) == ("wikimedia/wikipedia", COMMIT, "dataset")
+def test_articles_are_read_a_row_group_at_a_time(tmp_path, monkeypatch):
+    pq.write_table(pa.table({"id": range(40), "text": [f"text {i}" for i in range(40)]}), tmp_path / "a", 10)
+    asked = []
+    read = pq.ParquetFile.read_row_group
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", lambda f, i, **k: asked.append(i) or read(f, i, **k))
+    articles = shuffled_articles(tmp_path / "a", "seed")
+    first = [next(articles) for _ in range(11)]
+    assert len(asked) == 2
+    assert {int(i) // 10 for i, _ in first[:10]} == {asked[0]}
+    assert sorted(int(i) for i, _ in [*first, *articles]) == list(range(40))
 
 
-def test_a_language_without_files_is_an_error(hub):
+@pytest.mark.parametrize("slots", [1, 3])
+def test_a_slot_stops_at_its_characters(hub, shard, slots):
+    """Of one file for three slots, the one that is filled takes what all three would."""
+    held, _ = hub(60)
+    articles, (quality,), _ = shard(0, slots, characters=100)
+    lengths = [len(text) for _, text in articles]
+    assert sum(lengths) >= 100 * slots > sum(lengths[:-1])
+    assert int(quality["characters"]) == sum(lengths) < sum(len(t) for t in dict(next(iter(held.values()))).values())
+
+
+def test_a_language_without_files_is_an_error(hub, shard):
     hub(3)
     with pytest.raises(ValueError, match=r"no Parquet file in 20231101\.xx; check corpus\.hub\.snapshot"):
         shard(0, 1, language="xx")
+
+
+def test_the_order_of_files_does_not_depend_on_the_listing():
+    files = [RemoteFile(f"f{i}", 1, "x") for i in range(9)]
+    shuffled = random.Random(1).sample(files, len(files))
+    taken = [[sources.wikipedia_file(f, "en", i, 4, 42) for i in range(4)] for f in (files, shuffled)]
+    assert taken[0] == taken[1]
+    assert len({f.path for f in taken[0]}) == 4

@@ -1,11 +1,11 @@
-"""Which file of a Hub data set is taken, against a listing made by hand."""
+"""Which file of a Hub data set is taken, against a listing made by hand; and how many rows it must have."""
 
-from types import SimpleNamespace
-
-import huggingface_hub
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from langneurons.tasks.hub import download_task
+from langneurons.downloads import Fetched, RemoteFile, Repository
+from langneurons.tasks import hub as task_hub
 
 FILES = {
     "facebook/xnli": ["vi/test-00000-of-00001.parquet", "vi/train-00000-of-00001.parquet", "vi/README.md"],
@@ -13,21 +13,35 @@ FILES = {
     "rajpurkar/squad": ["plain_text/train-00000-of-00001.parquet", "plain_text/validation-00000-of-00001.parquet"],
     "split/xnli": ["vi/test-00000-of-00002.parquet", "vi/test-00001-of-00002.parquet"],
 }
+ROWS = 7
 
 
 @pytest.fixture
-def hub(monkeypatch):
-    class Api:
-        def list_repo_tree(self, repository, folder, revision, repo_type):
-            assert (revision, repo_type) == ("c" * 40, "dataset")
-            return [SimpleNamespace(path=path) for path in FILES[repository] if path.startswith(folder + "/")]
+def downloaded(monkeypatch, tmp_path):
+    """The path of a task's file in its repository; what is fetched is gone afterwards."""
 
-    def download(repository, path, revision, repo_type):
-        assert path in FILES[repository] and revision == "c" * 40 and repo_type == "dataset"
-        return f"/cache/{repository}/{path}"
+    def list_files(where, folder):
+        assert (where.kind, where.revision) == ("dataset", "c" * 40)
+        return [RemoteFile(path, 1, "x") for path in FILES[where.name] if path.startswith(folder + "/")]
 
-    monkeypatch.setattr(huggingface_hub, "HfApi", Api)
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    def fetch_all(where, files, folder):
+        folder.mkdir(exist_ok=True)
+        for file in files:
+            pq.write_table(pa.table({"id": range(ROWS)}), folder / file.path.split("/")[-1])
+        return [Fetched(where, file.path, 1, "x") for file in files]
+
+    monkeypatch.setattr(task_hub, "list_files", list_files)
+    monkeypatch.setattr(task_hub, "fetch_all", fetch_all)
+
+    def download(task, repository, language, split, rows=None):
+        where = Repository("dataset", repository, "c" * 40)
+        with task_hub.downloaded_task(task, where, language, split, rows or {}, tmp_path / "out") as (path, fetched):
+            assert pq.read_metadata(path).num_rows == ROWS
+        assert list(tmp_path.iterdir()) == []
+        (file,) = fetched
+        return file.path
+
+    return download
 
 
 @pytest.mark.parametrize(
@@ -36,14 +50,25 @@ def hub(monkeypatch):
         ("xnli", "facebook/xnli", "vi", "test", "vi/test-00000-of-00001.parquet"),
         ("xnli", "facebook/xnli", "vi", "train", "vi/train-00000-of-00001.parquet"),
         ("xquad", "google/xquad", "hi", "test", "xquad.hi/validation-00000-of-00001.parquet"),
+        ("xquad", "google/xquad", "hi", "train", "xquad.hi/validation-00000-of-00001.parquet"),
         ("squad", "rajpurkar/squad", "en", "train", "plain_text/train-00000-of-00001.parquet"),
     ],
 )
-def test_the_right_file(hub, task, repository, language, split, expected):
-    assert download_task(task, repository, "c" * 40, language, split) == f"/cache/{repository}/{expected}"
+def test_the_right_file(downloaded, task, repository, language, split, expected):
+    assert downloaded(task, repository, language, split) == expected
 
 
 @pytest.mark.parametrize(("repository", "language"), [("split/xnli", "vi"), ("facebook/xnli", "hi")])
-def test_no_file_or_several(hub, repository, language):
+def test_no_file_or_several(downloaded, repository, language):
     with pytest.raises(ValueError, match=r"one file .*test-\*\.parquet was expected"):
-        download_task("xnli", repository, "c" * 40, language, "test")
+        downloaded("xnli", repository, language, "test")
+
+
+def test_the_number_of_rows_is_held_to_the_split_of_the_file(downloaded):
+    told = r"vi/test-.*\.parquet has 7 rows, not the 5,010 that the configuration's `rows` says"
+    with pytest.raises(ValueError, match=told):
+        downloaded("xnli", "facebook/xnli", "vi", "test", {"train": ROWS, "test": 5010})
+    with pytest.raises(ValueError, match="has 7 rows, not the 1,190"):
+        downloaded("xquad", "google/xquad", "hi", "train", {"validation": 1190})
+    downloaded("xnli", "facebook/xnli", "vi", "test", {"train": 5010, "test": ROWS})
+    downloaded("xquad", "google/xquad", "hi", "train", {"validation": None})

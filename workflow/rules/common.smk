@@ -67,11 +67,6 @@ def batch_setting(key):
     return getattr(settings.activations, key) if settings.activations.batch_percentiles else 1
 
 
-def per_shard(tokens):
-    """Share of a budget of tokens that one shard gives."""
-    return -(-tokens // settings.corpus.shards)
-
-
 def model_memory(wildcards, attempt):
     """Host memory of a job that holds a model, in MB; more with each attempt."""
     return (4_000 if settings.models[wildcards.model].source == "demo" else 48_000) * attempt

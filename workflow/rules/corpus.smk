@@ -26,7 +26,8 @@ elif CORPUS.source == "files":
         input:
             corpus_file,
         output:
-            paths.corpus(),
+            text=paths.corpus(),
+            quality=paths.corpus_quality(),
         log:
             paths.log("import_corpus_shard", "{language}", "{shard}"),
         conda:
@@ -34,6 +35,8 @@ elif CORPUS.source == "files":
         params:
             shards=CORPUS.shards,
             seed=settings.seed,
+            min_characters=CORPUS.min_characters,
+            min_own_script=CORPUS.min_own_script,
         message:
             "Text of {wildcards.language} from {input}, shard {wildcards.shard}"
         script:
@@ -44,20 +47,25 @@ else:
     localrules:
         download_corpus_shard,
 
+    # What may pass is tried again within the job; a refusal would be the same once more.
     rule download_corpus_shard:
         output:
-            paths.corpus(),
+            text=paths.corpus(),
+            quality=paths.corpus_quality(),
+            manifest=paths.corpus_manifest(),
         log:
             paths.log("download_corpus_shard", "{language}", "{shard}"),
-        retries: 3
         conda:
             "../../environment.yml"
         params:
             repository=CORPUS.hub.repository,
             revision=CORPUS.hub.revision,
             snapshot=CORPUS.hub.snapshot,
+            characters=CORPUS.hub.characters,
             shards=CORPUS.shards,
             seed=settings.seed,
+            min_characters=CORPUS.min_characters,
+            min_own_script=CORPUS.min_own_script,
         message:
             "Wikipedia in {wildcards.language}, shard {wildcards.shard}"
         script:
@@ -81,7 +89,8 @@ rule pack_tokens:
         runtime=60,
     params:
         block=CORPUS.block,
-        tokens=per_shard(CORPUS.tokens),
+        tokens=CORPUS.tokens,
+        shards=CORPUS.shards,
         heldout_fraction=CORPUS.heldout_fraction,
         seed=settings.seed,
     message:

@@ -59,12 +59,12 @@ if models_from("hub"):
 
     rule download_model:
         output:
-            directory(paths.model()),
+            snapshot=directory(paths.model()),
+            manifest=paths.model_manifest(),
         log:
             paths.log("download_model", "{model}"),
         wildcard_constraints:
             model=one_of(models_from("hub")),
-        retries: 3
         conda:
             "../../environment.yml"
         params:

@@ -56,12 +56,12 @@ for task in ("xnli", "xquad"):
             name:
                 f"download_{task}"
             output:
-                paths.task(task),
+                data=paths.task(task),
+                manifest=paths.task_manifest(task),
             log:
                 paths.log(f"download_{task}", "{language}.{split}"),
             wildcard_constraints:
                 language=task_languages(task),
-            retries: 3
             localrule: True
             conda:
                 "../../environment.yml"

@@ -6,13 +6,14 @@ with job(snakemake.log[0], snakemake.threads):
     from langneurons.activations.collector import collect
     from langneurons.activations.storage import write_counts
     from langneurons.corpus.packing import read_blocks
-    from langneurons.models.loading import load_base, snapshot_digest
+    from langneurons.models.loading import load_base, load_shape, snapshot_digest
     from langneurons.models.neurons import find_neurons
 
     fix_threads(snakemake.threads)
     p, wildcards = snakemake.params, snakemake.wildcards
     blocks, _ = read_blocks(snakemake.input.tokens, "statistics")
-    model = load_base(snakemake.input.model, "causal", p.quantization, p.dtype)
+    folder = snakemake.input.model
+    model = load_base(folder, "causal", p.quantization, p.dtype) if len(blocks) else load_shape(folder)
     counts = collect(
         model,
         blocks,

@@ -3,17 +3,21 @@
 from langneurons.jobs import job
 
 with job(snakemake.log[0], network=True):
-    from langneurons.corpus.documents import write_documents
-    from langneurons.corpus.sources import wikipedia_shard
+    from langneurons.corpus.quality import Sieve
+    from langneurons.corpus.sources import download_wikipedia_shard
+    from langneurons.downloads import Repository
 
-    p = snakemake.params
-    documents = wikipedia_shard(
-        snakemake.wildcards.language,
-        int(snakemake.wildcards.shard),
-        p.shards,
-        p.repository,
-        p.revision,
+    p, wildcards, output = snakemake.params, snakemake.wildcards, snakemake.output
+    download_wikipedia_shard(
+        Repository("dataset", p.repository, p.revision),
         p.snapshot,
+        wildcards.language,
+        int(wildcards.shard),
+        p.shards,
+        p.characters,
         p.seed,
+        Sieve(wildcards.language, p.min_characters, p.min_own_script),
+        output.text,
+        output.quality,
+        output.manifest,
     )
-    write_documents(snakemake.output[0], documents)

@@ -5,4 +5,5 @@ from langneurons.jobs import job
 with job(snakemake.log[0], network=True):
     from langneurons.models.sources import download_snapshot
 
-    download_snapshot(snakemake.params.repository, snakemake.params.revision, snakemake.output[0])
+    p, output = snakemake.params, snakemake.output
+    download_snapshot(p.repository, p.revision, output.snapshot, output.manifest)

@@ -3,14 +3,20 @@
 from langneurons.jobs import job
 
 with job(snakemake.log[0], network=True):
-    from langneurons.tasks.hub import download_task
+    from langneurons.downloads import Repository, write_manifest
+    from langneurons.tasks.hub import downloaded_task
     from langneurons.tasks.sources import import_xnli, import_xquad
 
     p, wildcards = snakemake.params, snakemake.wildcards
-    hub = p.hub
-    source = download_task(hub["dataset"], hub["repository"], hub["revision"], wildcards.language, wildcards.split)
-    if p.task == "xnli":
-        fraction = p.train_fraction if wildcards.split == "train" else 1.0
-        import_xnli(source, snakemake.output[0], wildcards.language, fraction)
-    else:
-        import_xquad(source, snakemake.output[0], p.part, p.train_fraction)
+    where = Repository("dataset", p.hub["repository"], p.hub["revision"])
+    target = snakemake.output.data
+    with downloaded_task(p.hub["dataset"], where, wildcards.language, wildcards.split, p.hub["rows"], target) as (
+        source,
+        fetched,
+    ):
+        if p.task == "xnli":
+            fraction = p.train_fraction if wildcards.split == "train" else 1.0
+            import_xnli(source, target, wildcards.language, fraction)
+        else:
+            import_xquad(source, target, p.part, p.train_fraction)
+    write_manifest(snakemake.output.manifest, fetched)

@@ -3,10 +3,10 @@
 from langneurons.jobs import job
 
 with job(snakemake.log[0]):
-    from langneurons.corpus.documents import write_documents
-    from langneurons.corpus.sources import file_shard
+    from langneurons.corpus.quality import Sieve
+    from langneurons.corpus.sources import import_file_shard
 
-    documents = file_shard(
-        snakemake.input[0], int(snakemake.wildcards.shard), snakemake.params.shards, snakemake.params.seed
-    )
-    write_documents(snakemake.output[0], documents)
+    p, wildcards, output = snakemake.params, snakemake.wildcards, snakemake.output
+    sieve = Sieve(wildcards.language, p.min_characters, p.min_own_script)
+    shard = int(wildcards.shard)
+    import_file_shard(snakemake.input[0], output.text, output.quality, shard, p.shards, p.seed, sieve)

@@ -3,12 +3,13 @@
 from langneurons.jobs import job
 
 with job(snakemake.log[0]):
-    from langneurons.corpus.documents import read_documents
+    from langneurons.corpus.documents import read_documents, shard_budget
     from langneurons.corpus.packing import pack, write_blocks
 
     p = snakemake.params
     documents = read_documents(snakemake.input.corpus)
+    budget = shard_budget(snakemake.input.corpus, p.tokens, p.shards)
     tokenizer = f"{snakemake.input.model}/tokenizer.json"
-    blocks = pack(documents, tokenizer, p.block, p.tokens, 0, p.heldout_fraction, p.seed)
+    blocks = pack(documents, tokenizer, p.block, budget, 0, p.heldout_fraction, p.seed)
     write_blocks(snakemake.output[0], blocks)
-    print(f"{len(blocks['statistics'])} blocks of {p.block} tokens; the budget is {p.tokens} tokens")
+    print(f"{len(blocks['statistics'])} blocks of {p.block} tokens; the budget is {budget} tokens")

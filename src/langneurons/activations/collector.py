@@ -47,12 +47,16 @@ def collect(
     ``every``-th batch of ``reference_tokens`` consecutive tokens, the first included, and summed: numpy's linear
     interpolation, float64, as the paper's code does; a last batch that is not full is left out.
 
-    On a GPU out of memory it starts again, once, with half the batch.
+    No blocks (of an empty shard) give counts of no tokens. On a GPU out of memory it starts again, once, with half the
+    batch.
 
     ValueError for blocks, percentiles or a model that cannot be counted. RuntimeError if a gate did not fire exactly
     once a pass, if tokens are missing, or if a value is NaN or infinite.
     """
     sites = find_neurons(model)
+    if not len(blocks):
+        shape = (len(sites.layers), sites.neurons_per_layer)
+        return NeuronCounts.empty(*shape, batch_percentiles, every, reference_tokens)
     decoder = _decoder(model)
     _check(model, decoder, blocks, batch_percentiles, every, reference_tokens)
     if batch_tokens is None:

@@ -110,7 +110,7 @@ def _byte_sizes(text: str, offsets: list[tuple[int, int]]) -> list[int]:
 def write_blocks(path: str | os.PathLike, blocks: dict[str, list[tuple[list[int], int]]]) -> None:
     """Write packed blocks: columns split, input_ids, bytes."""
     rows = [(split, ids, size) for split, packed in blocks.items() for ids, size in packed]
-    columns = [list(column) for column in zip(*rows, strict=True)]
+    columns = [[row[i] for row in rows] for i in range(len(SCHEMA))]
     with write_atomically(path) as partial:
         pq.write_table(pa.table(dict(zip(SCHEMA.names, columns, strict=True)), SCHEMA), partial, compression="zstd")
 

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from langneurons.corpus.documents import read_documents, write_documents
+from langneurons.corpus.quality import Sieve
+from langneurons.downloads import RemoteFile, Repository, fetch_all, list_files, write_manifest
 
 ENDINGS = (".jsonl", ".parquet", ".txt")
 
@@ -23,8 +31,6 @@ def read_file(path: str) -> Iterator[tuple[str, str]]:
     if source.stat().st_size == 0:
         raise ValueError(f"{path}: the file is empty; it must hold documents")
     if source.suffix == ".parquet":
-        from langneurons.corpus.documents import read_documents
-
         yield from ((str(i), text or "") for i, text in read_documents(path))
         return
     with source.open("rb") as lines:
@@ -50,47 +56,106 @@ def read_file(path: str) -> Iterator[tuple[str, str]]:
             yield str(entry["id"]), entry["text"]
 
 
-def file_shard(path: str, shard: int, shards: int, seed: int) -> list[tuple[str, str]]:
-    """Documents of one of ``shards`` equal parts of a file, after shuffling by seed; empty texts are left out."""
-    documents = [(i, t) for i, t in read_file(path) if t.strip()]
+def file_shard(path: str, shard: int, shards: int, seed: int, sieve: Sieve) -> list[tuple[str, str]]:
+    """Documents of one of ``shards`` equal parts of what ``sieve`` takes of a file, after shuffling by seed.
+
+    ValueError if that is less than a document a shard.
+    """
+    documents = list(sieve(read_file(path)))
     if not documents:
-        raise ValueError(f"{path}: the file has no text; it must hold documents")
+        raise ValueError(f"{path}: the file has no text that is taken ({sieve.told()}); it must hold documents")
     if len(documents) < shards:
-        raise ValueError(f"{path}: {len(documents)} documents for {shards} shards; lower corpus.shards")
+        raise ValueError(
+            f"{path}: {len(documents)} documents for {shards} shards ({sieve.told()}); lower corpus.shards"
+        )
     random.Random(f"{seed}/corpus").shuffle(documents)
     return documents[shard::shards]
 
 
-def wikipedia_shard(
-    language: str, shard: int, shards: int, repository: str, revision: str, snapshot: str, seed: int
-) -> Iterator[tuple[str, str]]:
-    """Documents of shard slot ``shard`` of a language's Wikipedia, files and articles shuffled by seed.
+def import_file_shard(
+    path: str, out: str | os.PathLike, quality: str | os.PathLike, shard: int, shards: int, seed: int, sieve: Sieve
+) -> None:
+    """Write one shard of a file's text (:func:`file_shard`), and what was taken and left out."""
+    write_documents(out, sieve.measured(file_shard(path, shard, shards, seed, sieve)))
+    sieve.write(quality)
+    print(sieve.told())
 
-    Downloads one Parquet file of the pinned revision. Where a language has fewer files than slots, the
-    slots of one file share its articles out, so that none is empty and none is read twice.
+
+def wikipedia_file(files: list[RemoteFile], language: str, shard: int, shards: int, seed: int) -> RemoteFile | None:
+    """The file of a shard slot: the files of a language in an order drawn by seed; None for a slot beyond the last."""
+    order = sorted(files, key=lambda file: file.path)
+    random.Random(f"{seed}/files/{language}").shuffle(order)
+    return order[shard] if shard < min(len(order), shards) else None
+
+
+def download_wikipedia_shard(
+    where: Repository,
+    snapshot: str,
+    language: str,
+    shard: int,
+    shards: int,
+    characters: int | None,
+    seed: int,
+    sieve: Sieve,
+    out: str | os.PathLike,
+    quality: str | os.PathLike,
+    manifest: str | os.PathLike,
+) -> None:
+    """Write shard slot ``shard`` of a language's Wikipedia, what was taken and left out, and the file it comes from.
+
+    A slot takes one file of the pinned revision. A language with fewer files than slots leaves slots empty; the others
+    then take the more: ``characters`` (None: all there is) is what each would give if all were filled, and packing
+    divides the budget of tokens among the filled ones. What is fetched lies beside ``out`` until it is used.
+
+    The Hub's own errors pass; ValueError where the snapshot has no file of the language.
     """
-    from huggingface_hub import HfApi, hf_hub_download
-
     folder = f"{snapshot}.{language}"
-    listing = HfApi().list_repo_tree(repository, folder, revision=revision, repo_type="dataset")
-    files = sorted(entry.path for entry in listing if entry.path.endswith(".parquet"))
+    files = [f for f in list_files(where, folder) if f.path.endswith(".parquet")]
     if not files:
-        raise ValueError(f"{repository}@{revision}: no Parquet file in {folder}; check corpus.hub.snapshot")
-    random.Random(f"{seed}/files/{language}").shuffle(files)
-    index, turn = shard % len(files), shard // len(files)
-    sharing = len(range(index, shards, len(files)))
-    local = hf_hub_download(repository, files[index], revision=revision, repo_type="dataset")
-    yield from _shuffled_articles(local, turn, sharing, seed)
+        raise ValueError(f"{where}: no Parquet file in {folder}; check corpus.hub.snapshot")
+    filled = min(len(files), shards)
+    file = wikipedia_file(files, language, shard, shards, seed)
+    if file is None:
+        print(
+            f"{where}: {folder} has {len(files)} files for {shards} shards; this one stays empty, and the others "
+            "divide the budget of tokens"
+        )
+        write_documents(out, [], filled=filled, empty=True)
+        fetched = []
+    else:
+        beside = Path(out).with_name(f".{Path(out).name}.download")
+        fetched = fetch_all(where, [file], beside)
+        articles = sieve(shuffled_articles(beside / Path(file.path).name, f"{seed}/articles/{file.path}"))
+        if characters is not None:
+            articles = _first(articles, -(-characters * shards // filled))
+        write_documents(out, sieve.measured(articles), filled=filled)
+        shutil.rmtree(beside)
+        print(sieve.told())
+    sieve.write(quality)
+    write_manifest(manifest, fetched)
 
 
-def _shuffled_articles(path: str, turn: int, sharing: int, seed: int) -> Iterator[tuple[str, str]]:
-    """Every ``sharing``-th article from ``turn`` on, of an order drawn by seed; empty articles are left out."""
-    import pyarrow.parquet as pq
+def shuffled_articles(path: str | os.PathLike, seed: str) -> Iterator[tuple[str, str]]:
+    """(id, text) of a Parquet file's rows: its row groups in an order drawn by seed, and each one's rows.
 
-    table = pq.read_table(path, columns=["id", "text"])
-    order = list(range(table.num_rows))
-    random.Random(f"{seed}/articles").shuffle(order)
-    for i in order[turn::sharing]:
-        text = table["text"][i].as_py()
-        if text and text.strip():
-            yield str(table["id"][i].as_py()), text
+    One row group (a thousand articles) is in memory at a time, and none is read that is not asked for.
+    """
+    file = pq.ParquetFile(path)
+    draw = random.Random(seed)
+    groups = list(range(file.num_row_groups))
+    draw.shuffle(groups)
+    for group in groups:
+        table = file.read_row_group(group, columns=["id", "text"])
+        rows = list(zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True))
+        draw.shuffle(rows)
+        yield from ((str(identity), text or "") for identity, text in rows)
+
+
+def _first(documents: Iterator[tuple[str, str]], characters: int) -> Iterator[tuple[str, str]]:
+    """Documents until they add up to ``characters``; the one that reaches it is the last."""
+    taken = 0
+    for identity, text in documents:
+        yield identity, text
+        taken += len(text)
+        if taken >= characters:
+            return

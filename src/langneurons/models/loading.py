@@ -15,12 +15,17 @@ def check_snapshot(path: str | os.PathLike) -> Path:
     folder = Path(path)
     if not folder.is_dir():
         raise ValueError(f"{path}: no such directory; a model snapshot is a directory with config.json and weights")
-    missing = [name for name in NEEDED if not (folder / name).is_file()]
-    if missing:
-        raise ValueError(f"{path}: the snapshot lacks {', '.join(missing)}")
-    if not list(folder.glob("*.safetensors")):
-        raise ValueError(f"{path}: the snapshot has no *.safetensors; other weight formats are not loaded")
+    check_names([file.name for file in folder.iterdir() if file.is_file()], str(path))
     return folder
+
+
+def check_names(names: list[str], where: str) -> None:
+    """ValueError, naming the file that is missing, if files of these names are no snapshot."""
+    missing = [name for name in NEEDED if name not in names]
+    if missing:
+        raise ValueError(f"{where}: the snapshot lacks {', '.join(missing)}")
+    if not any(name.endswith(".safetensors") for name in names):
+        raise ValueError(f"{where}: the snapshot has no *.safetensors; other weight formats are not loaded")
 
 
 def snapshot_digest(path: str | os.PathLike) -> str:
@@ -99,6 +104,17 @@ def load_base(
     else:
         model.to(device)
     return model.eval()
+
+
+def load_shape(path: str | os.PathLike):
+    """The snapshot's causal language model without its weights (device ``meta``): its modules and their sizes."""
+    import torch
+    from transformers import AutoConfig
+
+    folder = check_snapshot(path)
+    model_class = _model_class(json.loads((folder / "config.json").read_text(encoding="utf-8")), "causal")
+    with torch.device("meta"):
+        return model_class(AutoConfig.from_pretrained(str(folder), local_files_only=True)).eval()
 
 
 def _model_class(config: dict, task: str):

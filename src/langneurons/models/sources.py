@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+from fnmatch import fnmatch
 from pathlib import Path
 
-from langneurons.models.loading import check_snapshot
+from langneurons.models.loading import check_names, check_snapshot
 
 # Weights by transformers' own names: some repositories hold them once more, as consolidated.safetensors.
 PATTERNS = (
@@ -14,7 +15,8 @@ PATTERNS = (
     "model.safetensors.index.json",
     "config.json",
     "generation_config.json",
-    "tokenizer*",
+    "tokenizer*.json",
+    "tokenizer.model",
     "special_tokens_map.json",
 )
 
@@ -33,24 +35,23 @@ def import_snapshot(source: str, target: str | os.PathLike) -> None:
     check_snapshot(target)
 
 
-def download_snapshot(repository: str, revision: str, target: str | os.PathLike) -> None:
-    """Download weights (safetensors only), tokenizer and configuration of a pinned revision.
+def download_snapshot(repository: str, revision: str, target: str | os.PathLike, manifest: str | os.PathLike) -> None:
+    """Download weights (safetensors only), tokenizer and configuration of a pinned revision; write their manifest.
 
-    The Hub's own errors pass (:func:`langneurons.hub.hub_faults` explains them); ValueError if the
-    repository lacks a file that a snapshot needs.
+    What has come lies beside ``target`` until all of it is there, so that a run that was stopped goes on where it
+    was; then it is moved to ``target``, which must not exist or be empty.
+
+    The Hub's own errors pass (:func:`langneurons.hub.hub_faults` explains them); ValueError if the repository lacks a
+    file that a snapshot needs, before any is fetched, and as :func:`langneurons.downloads.fetch_all`.
     """
-    from huggingface_hub import snapshot_download
+    from langneurons.downloads import Repository, fetch_all, list_files, write_manifest
 
-    # A pattern's * also stands for "/": folders are left out by one of their own.
-    snapshot_download(
-        repository,
-        revision=revision,
-        local_dir=str(target),
-        allow_patterns=list(PATTERNS),
-        ignore_patterns=["*/*"],
-    )
-    shutil.rmtree(Path(target) / ".cache", ignore_errors=True)
-    try:
-        check_snapshot(target)
-    except ValueError as error:
-        raise ValueError(f"{repository}@{revision}: {error}") from None
+    where = Repository("model", repository, revision)
+    wanted = [f for f in list_files(where) if any(fnmatch(f.path, pattern) for pattern in PATTERNS)]
+    check_names([f.path for f in wanted], str(where))
+    folder = Path(target).with_name(f".{Path(target).name}.download")
+    fetched = fetch_all(where, wanted, folder)
+    for stray in {file.name for file in folder.iterdir()} - {f.path for f in wanted}:
+        (folder / stray).unlink()  # of another revision
+    write_manifest(manifest, fetched)
+    os.replace(folder, target)

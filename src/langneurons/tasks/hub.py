@@ -1,30 +1,66 @@
-"""Task files of the Hugging Face Hub: which file of a data set holds a language and split."""
+"""Task files of the Hugging Face Hub: which file of a data set holds a language and split, and how many rows."""
 
 from __future__ import annotations
 
-# task: (folder, beginning of the file's name) by language and split. SQuAD, when it trains XQuAD, has one folder.
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from shutil import rmtree
+
+from langneurons.downloads import Fetched, Repository, fetch_all, list_files
+
+# task: folder, and the file's split by the workflow's. SQuAD, when it trains XQuAD, has one folder.
 FOLDERS = {
-    "xnli": ("{language}", "{split}-"),
-    "xquad": ("xquad.{language}", "validation-"),
-    "squad": ("plain_text", "train-"),
+    "xnli": ("{language}", {"train": "train", "test": "test"}),
+    "xquad": ("xquad.{language}", {"train": "validation", "test": "validation"}),
+    "squad": ("plain_text", {"train": "train"}),
 }
 
 
-def download_task(task: str, repository: str, revision: str, language: str, split: str) -> str:
-    """Download the one Parquet file of a language and split at a pinned revision; its local path.
+@contextmanager
+def downloaded_task(
+    task: str,
+    where: Repository,
+    language: str,
+    split: str,
+    rows: dict[str, int | None],
+    out: str | os.PathLike,
+) -> Iterator[tuple[Path, list[Fetched]]]:
+    """Download the one Parquet file of a language and split: its path while the body runs, and what was fetched.
 
-    ``task`` is a key of ``FOLDERS``. ValueError if the data set has no such file, or several.
+    ``task`` is a key of ``FOLDERS``; ``rows``: how many rows the file of a split must have. What is fetched lies
+    beside ``out`` until the body has ended. The Hub's own errors pass. ValueError if the data set has no such file, or
+    several, or another number of rows.
     """
-    from huggingface_hub import HfApi, hf_hub_download
-
-    folder, start = (part.format(language=language, split=split) for part in FOLDERS[task])
-    listing = HfApi().list_repo_tree(repository, folder, revision=revision, repo_type="dataset")
+    folder, splits = FOLDERS[task]
+    folder, start = folder.format(language=language), splits[split]
     files = [
-        entry.path
-        for entry in listing
-        if entry.path.endswith(".parquet") and entry.path.rsplit("/", 1)[-1].startswith(start)
+        file
+        for file in list_files(where, folder)
+        if file.path.endswith(".parquet") and file.path.rsplit("/", 1)[-1].startswith(f"{start}-")
     ]
     if len(files) != 1:
-        found = ", ".join(sorted(files)) or "none"
-        raise ValueError(f"{repository}@{revision}: one file {folder}/{start}*.parquet was expected; found: {found}")
-    return hf_hub_download(repository, files[0], revision=revision, repo_type="dataset")
+        found = ", ".join(file.path for file in files) or "none"
+        raise ValueError(f"{where}: one file {folder}/{start}-*.parquet was expected; found: {found}")
+    beside = Path(out).with_name(f".{Path(out).name}.download")
+    fetched = fetch_all(where, files, beside)
+    path = beside / Path(files[0].path).name
+    _check_rows(path, files[0].path, where, rows.get(start))
+    yield path, fetched
+    rmtree(beside)
+
+
+def _check_rows(path: Path, name: str, where: Repository, expected: int | None) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        found = pq.read_metadata(path).num_rows
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{where}: {name} is no Parquet file ({str(error).splitlines()[0]})") from None
+    if expected is not None and found != expected:
+        raise ValueError(
+            f"{where}: {name} has {found:,} rows, not the {expected:,} that the configuration's `rows` says; "
+            "correct the revision, or `rows`"
+        )

@@ -1,0 +1,311 @@
+"""Files of a Hub that fails: whatever goes wrong, a file is whole and the listed one afterwards, or not there."""
+
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import namedtuple
+from pathlib import Path
+from types import SimpleNamespace
+
+import httpx2
+import pytest
+import server
+from huggingface_hub import constants, errors
+
+from langneurons import downloads
+from langneurons.downloads import Repository, fetch, fetch_all, list_files, write_manifest
+from langneurons.hub import hub_faults, main
+from langneurons.models.sources import download_snapshot
+
+ROOT = Path(__file__).parents[2]
+COMMIT = "a" * 40
+WHERE = Repository("model", "someone/model", COMMIT)
+LARGE, SMALL = "model-00001-of-00002.safetensors", "config.json"
+SIZE = 300_000
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Files as a model's repository has them; those of weights hold noise."""
+    folder = tmp_path_factory.mktemp("repository")
+    draw = random.Random(3)
+    for name in (LARGE, "model-00002-of-00002.safetensors"):
+        (folder / name).write_bytes(draw.randbytes(SIZE))
+    for name in (SMALL, "tokenizer.json", "tokenizer_config.json", "tokenizer_code.py", "pytorch_model.bin"):
+        (folder / name).write_text('{"of": "' + name * 30 + '"}\n', encoding="utf-8")
+    (folder / "original").mkdir()
+    (folder / "original/params.json").write_text("{}\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def hub(folder, monkeypatch):
+    """The Hub, which this process's client talks to; waits take no time and are kept in ``hub.waits``."""
+    repository = server.Repository("models", WHERE.name, COMMIT, folder)
+    with server.Hub([repository]) as hub:
+        template = hub.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        hub.waits = []
+        monkeypatch.setattr(downloads, "time", SimpleNamespace(sleep=hub.waits.append, time=time.time))
+        yield hub
+
+
+def listed(name):
+    (file,) = [file for file in list_files(WHERE) if file.path == name]
+    return file
+
+
+def parts(hub, name=LARGE):
+    return [part for file, part in hub.parts if file == name]
+
+
+def only(folder, *names):
+    assert sorted(p.name for p in folder.iterdir()) == sorted(names)
+
+
+def test_the_listing_has_the_hubs_digests(hub, folder):
+    large, small = (folder / LARGE).read_bytes(), (folder / SMALL).read_bytes()
+    assert [file.path for file in list_files(WHERE)] == sorted(p.name for p in folder.iterdir() if p.is_file())
+    assert (listed(LARGE).size, listed(LARGE).digest) == (SIZE, hashlib.sha256(large).hexdigest())
+    expected = subprocess.run(["git", "hash-object", str(folder / SMALL)], capture_output=True, text=True, check=True)
+    assert (listed(SMALL).size, listed(SMALL).digest) == (len(small), expected.stdout.strip())
+
+
+@pytest.mark.parametrize("name", [LARGE, SMALL])
+def test_a_file_comes_whole(hub, folder, tmp_path, name):
+    content = (folder / name).read_bytes()
+    assert fetch(WHERE, listed(name), tmp_path / "it") == hashlib.sha256(content).hexdigest()
+    assert (tmp_path / "it").read_bytes() == content
+    only(tmp_path, "it")
+
+
+@pytest.mark.parametrize("offset", random.Random(7).sample(range(1, SIZE), 10))
+def test_a_dropped_connection_is_gone_on_from(hub, folder, tmp_path, offset):
+    hub.faults = [server.Fault(LARGE, drop=offset)]
+    fetch(WHERE, listed(LARGE), tmp_path / "it")
+    assert (tmp_path / "it").read_bytes() == (folder / LARGE).read_bytes()
+    assert parts(hub) == [None, f"bytes={offset}-"]
+    only(tmp_path, "it")
+
+
+def test_many_drops_are_one_file(hub, folder, tmp_path):
+    """As long as bytes arrive no number of cuts is too many."""
+    offsets = sorted(random.Random(8).sample(range(1, SIZE), 20))
+    hub.faults = [server.Fault(LARGE, drop=offset) for offset in offsets]
+    fetch(WHERE, listed(LARGE), tmp_path / "it")
+    assert (tmp_path / "it").read_bytes() == (folder / LARGE).read_bytes()
+    assert parts(hub) == [None, *(f"bytes={offset}-" for offset in offsets)]
+
+
+def test_a_hub_that_ignores_the_part_asked_for_begins_anew(hub, folder, tmp_path):
+    hub.faults = [server.Fault(LARGE, drop=1000), server.Fault(LARGE, whole=True)]
+    fetch(WHERE, listed(LARGE), tmp_path / "it")
+    assert (tmp_path / "it").read_bytes() == (folder / LARGE).read_bytes()
+
+
+@pytest.mark.parametrize(("name", "byte"), [(LARGE, 0), (LARGE, SIZE - 1), (LARGE, 77_777), (SMALL, 5)])
+def test_a_wrong_byte_is_fetched_again(hub, folder, tmp_path, name, byte):
+    hub.faults = [server.Fault(name, wrong=byte, times=2)]
+    fetch(WHERE, listed(name), tmp_path / "it")
+    assert (tmp_path / "it").read_bytes() == (folder / name).read_bytes()
+    assert parts(hub, name) == [None] * 3
+    only(tmp_path, "it")
+
+
+@pytest.mark.parametrize("name", [LARGE, SMALL])
+def test_three_wrong_files_are_one_error_and_no_file(hub, tmp_path, name):
+    hub.faults = [server.Fault(name, wrong=3, times=9)]
+    with pytest.raises(ValueError, match=rf"someone/model@a+: {name} arrived 3 times with another digest"):
+        fetch(WHERE, listed(name), tmp_path / "it")
+    assert parts(hub, name) == [None] * 3
+    only(tmp_path)
+
+
+def test_wrong_bytes_before_a_cut_are_found_after_it(hub, folder, tmp_path):
+    hub.faults = [server.Fault(LARGE, wrong=10, drop=5000)]
+    fetch(WHERE, listed(LARGE), tmp_path / "it")
+    assert (tmp_path / "it").read_bytes() == (folder / LARGE).read_bytes()
+    assert parts(hub) == [None, "bytes=5000-", None]
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"x" * SIZE, b"x" * (SIZE + 1)])
+def test_what_lies_there_is_checked(hub, folder, tmp_path, content):
+    """A file or part of an earlier call, or of anybody."""
+    file = listed(LARGE)
+    for name in ("it", f"it.{file.digest[:16]}.partial"):
+        (tmp_path / name).write_bytes(content)
+    fetch(WHERE, file, tmp_path / "it")
+    assert (tmp_path / "it").read_bytes() == (folder / LARGE).read_bytes()
+    only(tmp_path, "it")
+
+
+def test_a_file_that_is_there_is_not_fetched(hub, folder, tmp_path):
+    fetch_all(WHERE, [listed(LARGE), listed(SMALL)], tmp_path)
+    before = list(hub.parts)
+    again = fetch_all(WHERE, [listed(LARGE), listed(SMALL)], tmp_path)
+    assert hub.parts == before
+    assert [f.sha256 for f in again] == [hashlib.sha256((folder / n).read_bytes()).hexdigest() for n in (LARGE, SMALL)]
+
+
+def test_a_fault_of_the_hub_passes(hub, folder, tmp_path):
+    hub.faults = [server.Fault(LARGE, status=500), server.Fault(LARGE, status=503), server.Fault(LARGE, status=502)]
+    fetch(WHERE, listed(LARGE), tmp_path / "it")
+    assert (tmp_path / "it").read_bytes() == (folder / LARGE).read_bytes()
+    assert hub.waits == [1, 2, 4]
+
+
+def test_a_hub_that_stays_down_is_one_error(hub, tmp_path):
+    hub.faults = [server.Fault(LARGE, status=500, times=99)]
+    with pytest.raises(ValueError, match="the Hub answers 500 to http://.*; try again later"), hub_faults():
+        fetch(WHERE, listed(LARGE), tmp_path / "it")
+    assert hub.waits == list(downloads.WAITS)
+    assert not (tmp_path / "it").exists()
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"), [({"Retry-After": "17"}, 17), ({"RateLimit": '"resolvers";r=0;t=23'}, 23), ({}, 1)]
+)
+def test_the_hub_is_waited_for_as_it_asks(hub, folder, tmp_path, headers, seconds):
+    hub.faults = [server.Fault(LARGE, status=429, headers=headers)]
+    fetch(WHERE, listed(LARGE), tmp_path / "it")
+    assert (tmp_path / "it").read_bytes() == (folder / LARGE).read_bytes()
+    assert hub.waits == [seconds]
+
+
+def test_a_wait_too_long_is_told(hub, tmp_path):
+    hub.faults = [server.Fault(LARGE, status=429, headers={"Retry-After": "86400"})]
+    with pytest.raises(ValueError, match="the Hub answers 429"), hub_faults():
+        fetch(WHERE, listed(LARGE), tmp_path / "it")
+    assert hub.waits == []
+
+
+def test_a_refusal_is_not_repeated(hub, tmp_path):
+    hub.faults = [server.Fault(LARGE, status=403, times=99)]
+    file = listed(LARGE)
+    before = len(hub.requests)
+    with pytest.raises(ValueError, match="the Hub answers 403 to .* check HF_TOKEN"), hub_faults():
+        fetch(WHERE, file, tmp_path / "it")
+    assert len(hub.requests) - before == 1
+
+
+def test_a_slow_hub_is_waited_for(hub, folder, tmp_path):
+    hub.faults = [server.Fault(LARGE, pause=0.02)]
+    fetch(WHERE, listed(LARGE), tmp_path / "it")
+    assert (tmp_path / "it").read_bytes() == (folder / LARGE).read_bytes()
+    assert parts(hub) == [None]
+
+
+def test_a_silent_hub_is_asked_again(hub, folder, tmp_path, monkeypatch):
+    file = listed(LARGE)
+    monkeypatch.setattr(downloads, "TIMEOUT", 0.2)
+    hub.faults = [server.Fault(LARGE, pause=1.0)]
+    fetch(WHERE, file, tmp_path / "it")
+    assert (tmp_path / "it").read_bytes() == (folder / LARGE).read_bytes()
+    assert hub.waits == [1]
+
+
+def test_a_hub_that_is_gone_is_one_error(hub, tmp_path):
+    file = listed(LARGE)
+    hub.stop()
+    with pytest.raises(ValueError, match=r"the Hub cannot be reached \(ConnectError"), hub_faults():
+        fetch(WHERE, file, tmp_path / "it")
+    assert hub.waits == list(downloads.WAITS)
+
+
+def test_a_disk_that_fills_is_one_error(hub, folder, tmp_path):
+    """/dev/full has no room for anything."""
+    file = listed(LARGE)
+    partial = tmp_path / f"it.{file.digest[:16]}.partial"
+    partial.symlink_to("/dev/full")
+    with pytest.raises(ValueError, match=rf"the disk is full after 0 of the 300,000 bytes of {LARGE}; make room"):
+        fetch(WHERE, file, tmp_path / "it")
+    assert not (tmp_path / "it").exists()
+    partial.unlink()
+    fetch(WHERE, file, tmp_path / "it")
+    assert (tmp_path / "it").read_bytes() == (folder / LARGE).read_bytes()
+
+
+def test_the_free_disk_is_looked_at_first(hub, tmp_path, monkeypatch, capsys):
+    usage = namedtuple("Usage", "free")
+    monkeypatch.setattr(downloads.shutil, "disk_usage", lambda path: usage(SIZE - 1))
+    with pytest.raises(ValueError, match=r"someone/model@a+ needs 300,000 bytes, .* has 299,999 bytes free; make room"):
+        fetch_all(WHERE, [listed(LARGE)], tmp_path)
+    assert hub.parts == []
+    assert "1 files, 300,000 bytes, of which 0 bytes are here" in capsys.readouterr().out
+    # What is here already needs no room.
+    (tmp_path / f"{LARGE}.{listed(LARGE).digest[:16]}.partial").write_bytes(b"x")
+    fetch_all(WHERE, [listed(LARGE)], tmp_path)
+
+
+def test_a_killed_download_of_a_model_goes_on(hub, folder, tmp_path):
+    hub.faults = [server.Fault("model-00002-of-00002.safetensors", pause=0.05, piece=4096)]
+    code = (
+        "from langneurons.models.sources import download_snapshot\n"
+        f"download_snapshot({WHERE.name!r}, {COMMIT!r}, 'models/it', 'models/it.manifest.tsv')"
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
+    environment |= {"HF_ENDPOINT": hub.endpoint, "PYTHONPATH": str(ROOT / "src"), "HF_HOME": str(tmp_path / "home")}
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environment)
+    beside = tmp_path / "models/.it.download"
+    until = time.monotonic() + 60
+    while not sum(p.stat().st_size for p in beside.glob("model-00002*.partial")) and time.monotonic() < until:
+        assert process.poll() is None
+        os.sched_yield()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    (partial,) = beside.glob("*.partial")
+    kept = partial.stat().st_size
+    assert 0 < kept < SIZE and not (tmp_path / "models/it").exists()
+    hub.parts.clear()
+    download_snapshot(WHERE.name, COMMIT, tmp_path / "models/it", tmp_path / "models/it.manifest.tsv")
+    assert hub.parts == [
+        ("model-00002-of-00002.safetensors", f"bytes={kept}-"),
+        ("tokenizer.json", None),
+        ("tokenizer_config.json", None),
+    ]
+    wanted = [SMALL, LARGE, "model-00002-of-00002.safetensors", "tokenizer.json", "tokenizer_config.json"]
+    only(tmp_path / "models/it", *wanted)
+    only(tmp_path / "models", "it", "it.manifest.tsv")
+    contents = [(folder / name).read_bytes() for name in wanted]
+    assert [(tmp_path / "models/it" / name).read_bytes() for name in wanted] == contents
+    lines = (tmp_path / "models/it.manifest.tsv").read_text(encoding="utf-8").splitlines()
+    assert lines[0].split("\t") == ["repository", "revision", "file", "bytes", "sha256"]
+    assert [line.split("\t") for line in lines[1:]] == [
+        [WHERE.name, COMMIT, name, str(len(content)), hashlib.sha256(content).hexdigest()]
+        for name, content in zip(wanted, contents, strict=True)
+    ]
+
+
+def test_a_manifest_of_nothing_has_its_header(tmp_path):
+    write_manifest(tmp_path / "m.tsv", [])
+    assert (tmp_path / "m.tsv").read_text(encoding="utf-8") == "repository\trevision\tfile\tbytes\tsha256\n"
+
+
+def test_an_unexpected_error_of_the_disk_passes(hub, tmp_path):
+    (tmp_path / "gone").write_text("a file, no directory")
+    with pytest.raises(OSError):
+        fetch(WHERE, listed(LARGE), tmp_path / "gone/it")
+
+
+def test_the_commit_of_a_branch_is_printed(hub, capsys):
+    assert main(["commit", WHERE.name]) == 0
+    assert capsys.readouterr().out == f"{COMMIT}  {WHERE.name}\n"
+    assert main(["commit", "datasets/nobody/nothing"]) == 1
+    assert main(["commit", "nothing"]) == 1
+    told = capsys.readouterr().err.splitlines()
+    assert told[0].startswith("error: nobody/nothing is not at https://huggingface.co/datasets/nobody/nothing")
+    assert told[1].startswith("error: 'nothing' is no repository; write owner/name")
+
+
+def test_a_signed_address_is_not_told():
+    request = httpx2.Request("GET", "https://cdn.example/f?X-Signature=secret")
+    response = httpx2.Response(403, request=request)
+    with pytest.raises(ValueError, match=r"answers 403 to https://cdn\.example/f;") as told, hub_faults():
+        raise errors.HfHubHTTPError("no", response=response)
+    assert "secret" not in str(told.value)
