@@ -1,7 +1,16 @@
-"""A run whose text, models and tasks come from a Hub: the real client against a server of this test's own."""
+"""A run whose text, models and tasks come from a Hub: the real client against a server of this test's own.
 
+From nothing to two tables with the Hub there; then, with the Hub stopped and the network cut, all again.
+"""
+
+import csv
+import hashlib
 import json
 import re
+import shutil
+import socket
+import subprocess
+import sys
 import urllib.request
 from pathlib import Path
 
@@ -10,7 +19,7 @@ import pytest
 import yaml
 from repositories import DOCUMENTS, EXAMPLES, LANGUAGES, QUESTIONS, WIKIPEDIA_FILES, make_repositories
 from server import Hub, Repository
-from snakemake_calls import SMALLEST, job_counts, parse, snakemake
+from snakemake_calls import SMALLEST, job_counts, parse, planned, snakemake, without_network
 
 from langneurons.config import load_config
 from langneurons.hub import hub_faults
@@ -20,8 +29,8 @@ ROOT = Path(__file__).parents[2]
 CONFIGS = (*SMALLEST, "tests/hub/hub.yaml")
 LLAMA, MISTRAL = "resources/models/llama-3.1-8b", "resources/models/mistral-nemo"
 QUESTION_FILES = ("resources/tasks/xquad/en.train.parquet", "resources/tasks/xquad/vi.test.parquet")
-TARGETS = ("results/tables/xnli.tsv", MISTRAL, *QUESTION_FILES)
-ADMITTED, OTHER = "hf_admitted", "hf_other"
+TARGETS = ("results/tables/xnli.tsv", "results/tables/xquad.tsv")
+ADMITTED, OTHER = "hf_AnAccountThatWasAdmitted0123456789", "hf_other"
 WEIGHTS_REVISION = "c" * 40
 
 # A model a refusal: key, repository, revision, what the job's log must say.
@@ -75,9 +84,20 @@ def finished(tmp_path_factory, repositories, online):
     directory = tmp_path_factory.mktemp("run")
     with Hub(repositories, frozenset({ADMITTED, OTHER})) as hub:
         online(hub, ADMITTED)
-        done = snakemake(directory, *TARGETS, configs=CONFIGS, warm=True)
+        done = snakemake(directory, "--printshellcmds", *TARGETS, configs=CONFIGS, warm=True)
     assert done.returncode == 0, done.stdout[-10_000:]
+    (directory / "output").write_text(done.stdout, encoding="utf-8")
     return directory, hub
+
+
+@pytest.fixture(scope="module")
+def offline(finished, online, tmp_path_factory):
+    """(directory, finished process) of one table from the resources on: the Hub has stopped, the network is cut."""
+    directory, hub = tmp_path_factory.mktemp("offline"), finished[1]
+    online(hub, ADMITTED)
+    for kind in ("resources", ".snakemake"):
+        shutil.copytree(finished[0] / kind, directory / kind, symlinks=True)
+    return directory, snakemake(directory, TARGETS[0], configs=CONFIGS, warm=True, network=False)
 
 
 @pytest.fixture(scope="module")
@@ -117,10 +137,15 @@ def test_every_rule_that_uses_the_network_is_local(tmp_path):
     assert online <= {rule for rule, _, kind in kinds if kind == "True"}
 
 
-def test_the_table_is_there(finished):
-    directory, _ = finished
-    lines = (directory / "results/tables/xnli.tsv").read_text(encoding="utf-8").splitlines()
-    assert {line.split("\t")[0] for line in lines[1:]} == {"Llama 3.1"}
+def table(path: Path) -> list[dict]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream, delimiter="\t"))
+
+
+@pytest.mark.parametrize(("name", "model"), [("xnli", "Llama 3.1"), ("xquad", "Mistral Nemo")])
+def test_the_tables_are_there(finished, name, model):
+    found = table(finished[0] / f"results/tables/{name}.tsv")
+    assert {row["model"] for row in found} == {model}
 
 
 @pytest.mark.parametrize("target", [LLAMA, MISTRAL])
@@ -137,7 +162,7 @@ def test_a_model_holds_the_wanted_files_alone(finished, repositories, target):
     assert found == wanted
     # Nor was anything else fetched: the weights in other formats are as large as those in use.
     (name,) = [r.name for r in repositories if r.name.split("/")[1].lower().startswith(target.split("/")[-1])]
-    assert set(hub.asked_for(name)) == wanted
+    assert hub.asked_for(name) == sorted(wanted)
     (repository,) = [r for r in repositories if r.name == name]
     for file in wanted:
         assert (directory / target / file).read_bytes() == (repository.folder / file).read_bytes()
@@ -149,18 +174,53 @@ def test_a_sharded_snapshot_loads(finished):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_shards_divide_the_articles(finished, repositories, language):
+def test_a_shard_is_a_file_and_slots_without_one_are_empty(finished, repositories, language):
     directory, hub = finished
-    shards = [rows(directory / f"resources/corpus/{language}/{i:04d}.parquet") for i in range(2)]
-    (folder,) = [r.folder / f"20231101.{language}" for r in repositories if r.name == "wikimedia/wikipedia"]
-    served = {row["id"]: row["text"] for file in folder.glob("*.parquet") for row in rows(file)}
-    read = [row for shard in shards for row in shard]
-    assert all(shards) and len({row["id"] for row in read}) == len(read)
-    assert all(served[row["id"]] == row["text"] for row in read)
-    # A file a shard; the one file of Hindi is shared out between both.
-    files = [p for p in hub.asked_for("wikimedia/wikipedia") if f".{language}/" in p]
-    assert len(files) == min(2, WIKIPEDIA_FILES[language])
-    assert len(read) == DOCUMENTS * len(files)
+    (folder,) = [r.folder for r in repositories if r.name == "wikimedia/wikipedia"]
+    asked = [path for path in hub.asked_for("wikimedia/wikipedia") if f".{language}/" in path]
+    files = []
+    for i in range(2):
+        shard = directory / f"resources/corpus/{language}/{i:04d}.parquet"
+        manifest, (quality,) = (table(shard.with_suffix(f".{kind}.tsv")) for kind in ("manifest", "quality"))
+        files += [row["file"] for row in manifest]
+        read = [(row["id"], row["text"]) for row in rows(shard)]
+        served = [(row["id"], row["text"]) for name in files[i:] for row in rows(folder / name)]
+        assert len(served) == int(quality["read"]) == DOCUMENTS * (i < WIKIPEDIA_FILES[language])
+        # Of the same text the first is taken, in an order of the shard's own: any of its ids may be the one.
+        texts = {text for _, text in served if len(text) >= 20}
+        assert sorted(text for _, text in read) == sorted(texts)
+        assert set(read) <= set(served)
+        assert int(quality["kept"]) == len(read)
+        log = (directory / f"results/logs/download_corpus_shard/{language}/{i:04d}.log").read_text(encoding="utf-8")
+        assert ("has 1 files for 2 shards; this one stays empty" in log) == (not read)
+        blocks = pq.read_table(directory / f"results/llama-3.1-8b/tokens/{language}/{i:04d}.parquet").num_rows
+        assert bool(blocks) == bool(read)
+    assert sorted(files) == asked and len(files) == min(2, WIKIPEDIA_FILES[language])
+    share = float(quality["own_script_share"] or "nan")
+    assert share > 0.9 or (language == "hi" and quality["kept"] == "0")
+
+
+def test_the_filled_shards_give_the_whole_budget(finished):
+    """6,000 tokens a language: two shards of 3,000, or one of all; in blocks of 64."""
+    directory, _ = finished
+    for language, i, budget in (("en", 0, 3000), ("en", 1, 3000), ("hi", 0, 6000), ("hi", 1, 0)):
+        log = directory / f"results/logs/pack_tokens/llama-3.1-8b/{language}/{i:04d}.log"
+        assert f"; the budget is {budget} tokens" in log.read_text(encoding="utf-8")
+
+
+def test_manifests_say_what_was_served(finished, repositories):
+    directory, _ = finished
+    folders = {r.name: r for r in repositories}
+    found = sorted((directory / "resources").rglob("*.manifest.tsv"))
+    assert (
+        len(found) == 2 + 2 * len(LANGUAGES) + 6
+    )  # models; shards; of each task English to train and test, Vietnamese to test
+    for path in found:
+        for row in table(path):
+            content = (folders[row["repository"]].folder / row["file"]).read_bytes()
+            assert row["revision"] == folders[row["repository"]].revision
+            assert (int(row["bytes"]), row["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
+    assert not [p for p in (directory / "resources").rglob(".*") if p.name != ".snakemake_timestamp"]
 
 
 def test_tasks_are_the_served_ones(finished, repositories):
@@ -182,13 +242,54 @@ def test_tasks_are_the_served_ones(finished, repositories):
         ]
 
 
-def test_a_finished_run_needs_no_hub(finished):
+def test_a_finished_run_needs_no_hub(finished, online):
     directory, hub = finished
+    online(hub, ADMITTED)
     asked = len(hub.requests)
-    done = snakemake(directory, *TARGETS, configs=CONFIGS)
+    done = snakemake(directory, *TARGETS, configs=CONFIGS, network=False)
     assert done.returncode == 0, done.stdout
     assert job_counts(done.stdout) == {}
     assert len(hub.requests) == asked
+
+
+def test_without_network_means_so():
+    """Not even this machine is reached."""
+    before, settings = without_network()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        code = f"import socket; socket.create_connection(('127.0.0.1', {listening.getsockname()[1]}))"
+        for prefix, more, reached in ((before, settings, False), ([], {}, True)):
+            command = [*prefix, sys.executable, "-c", code]
+            done = subprocess.run(command, env=dict(PATH="/usr/bin:/bin", **more), capture_output=True, check=False)
+            assert (done.returncode == 0) == reached
+
+
+def test_after_the_downloads_no_network_is_needed(finished, offline):
+    """And the run gives the same bytes."""
+    directory, done = offline
+    assert done.returncode == 0, done.stdout[-10_000:]
+    assert not [rule for rule in job_counts(done.stdout) if rule.startswith("download")]
+    for kind in ("tables/xnli.*", "llama*/metrics/**/*.tsv", "llama*/activations/**/*.parquet"):
+        first = {p.relative_to(finished[0]): p.read_bytes() for p in (finished[0] / "results").glob(kind)}
+        assert first == {p.relative_to(directory): p.read_bytes() for p in (directory / "results").glob(kind)} != {}
+
+
+def test_a_method_edited_runs_what_follows_offline(offline, tmp_path):
+    directory, _ = offline
+    edit = tmp_path / "edit.yaml"
+    edit.write_text(yaml.safe_dump({"methods": {"lape-set1": {"top_fraction": 0.04}}}), encoding="utf-8")
+    done = snakemake(directory, TARGETS[0], configs=(*CONFIGS, edit), warm=True, network=False)
+    assert done.returncode == 0, done.stdout[-10_000:]
+    # The mask that serves Vietnamese, the one condition with it, and the table.
+    assert job_counts(done.stdout) == {"identify_neurons": 1, "evaluate": 1, "render_table": 1}
+    assert planned(directory, TARGETS[0], configs=(*CONFIGS, edit)) == {}
+
+
+def test_the_token_is_nowhere(finished, offline):
+    """Of the runs' directories every file: logs, Snakemake's records, results, resources; and their output."""
+    places = [p for directory in (finished[0], offline[0]) for p in directory.rglob("*") if p.is_file()]
+    assert {"logs", ".snakemake", "tables", "resources", "output"} <= {part for p in places for part in p.parts}
+    assert [p for p in places if ADMITTED.encode() in p.read_bytes()] == []
+    assert ADMITTED not in offline[1].stdout
 
 
 @pytest.mark.parametrize("key", REFUSED)
@@ -208,31 +309,32 @@ def test_a_folder_that_is_not_there_is_one_clear_line(refused):
     assert told[-1].startswith("error: wikimedia/wikipedia has no") and "20200101.hi" in told[-1]
 
 
-def test_offline_is_told_as_such():
+def test_offline_is_told_as_such(tmp_path):
     """In this process huggingface_hub is offline (conftest.py)."""
-    from langneurons.tasks.hub import download_task
+    from langneurons.models.sources import download_snapshot
 
     with pytest.raises(ValueError, match=r"the Hub cannot be reached .* HF_HUB_OFFLINE"), hub_faults():
-        download_task("xnli", "facebook/xnli", "c" * 40, "vi", "test")
+        download_snapshot("some/model", "c" * 40, tmp_path / "model", tmp_path / "manifest.tsv")
 
 
 @pytest.mark.parametrize(
     ("token", "expected"), [(OTHER, "is gated: accept"), ("hf_forged", "answers 401 .* check HF_TOKEN")]
 )
 def test_a_token_without_access(repositories, monkeypatch, tmp_path, token, expected):
-    import huggingface_hub
+    from huggingface_hub import constants
 
     from langneurons.models.sources import download_snapshot
 
     (gated,) = [r for r in repositories if r.gated]
-    download = huggingface_hub.snapshot_download
     with Hub(repositories, frozenset({ADMITTED, OTHER})) as hub:
-        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
         monkeypatch.setattr(
-            huggingface_hub, "snapshot_download", lambda *a, **k: download(*a, **k, endpoint=hub.endpoint, token=token)
+            constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
         )
+        monkeypatch.setenv("HF_TOKEN", token)
         with pytest.raises(ValueError, match=expected), hub_faults():
-            download_snapshot(gated.name, gated.revision, tmp_path / "model")
+            download_snapshot(gated.name, gated.revision, tmp_path / "model", tmp_path / "manifest.tsv")
 
 
 def test_the_server_gives_parts_of_files(repositories):

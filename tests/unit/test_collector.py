@@ -9,6 +9,7 @@ import torch
 from langneurons.activations import collector
 from langneurons.activations.collector import collect
 from langneurons.activations.sketch import BINS, NeuronCounts
+from langneurons.activations.storage import merge_files, read_counts, write_counts
 
 LAYERS, WIDTH, BLOCK = 2, 24, 8
 SIZES = {
@@ -87,6 +88,24 @@ def test_bfloat16_is_counted_as_it_is():
         handle.remove()
     assert seen[0].dtype == torch.bfloat16
     assert_same(counts, reference(torch.stack([z.flatten(0, 1) for z in seen], dim=1).float().numpy()))
+
+
+@pytest.mark.parametrize("percentiles", [(), (90.0,)])
+def test_an_empty_shard_adds_nothing_to_the_others(tmp_path, percentiles):
+    """Its counts need no weights, and merge with those of a full shard to the full shard's."""
+    settings = (percentiles, 2, 3 * BLOCK)
+    full = collect(tiny(), BLOCKS, BLOCKS.size, *settings)
+    with torch.device("meta"):
+        empty = collect(tiny(), np.zeros((0, 0), np.int32), BLOCKS.size, *settings)
+    assert (full.tokens, empty.tokens, empty.batches) == (BLOCKS.size, 0, 0)
+    about = {"model": "m", "language": "en", "activation": "silu"}
+    for name, counts in (("0", full), ("1", empty)):
+        write_counts(tmp_path / name, counts, {**about, "shards": [name]})
+    for order in (["0", "1"], ["1", "0"]):
+        merge_files([tmp_path / name for name in order], tmp_path / "merged")
+        merged, _ = read_counts(tmp_path / "merged")
+        assert_same(merged, full)
+        assert merged.batches == full.batches and np.array_equal(merged.sums, full.sums)
 
 
 @pytest.mark.parametrize("batch_tokens", [1, BLOCK, 2 * BLOCK + 3, 4 * BLOCK, 1000])

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from langneurons.demo.pretraining import build_model, train_tokenizer
-from langneurons.models.loading import check_snapshot, load_base, load_tokenizer, snapshot_digest
+from langneurons.models.loading import check_snapshot, load_base, load_shape, load_tokenizer, snapshot_digest
 from langneurons.models.sources import import_snapshot
 
 SETTINGS = {
@@ -46,6 +46,12 @@ def test_weights_and_logits_are_the_snapshot_s(snapshot):
     with torch.no_grad():
         assert torch.equal(model(input_ids=ids).logits, original(input_ids=ids).logits)
     assert not model.training
+
+
+def test_a_shape_is_the_model_without_weights(snapshot):
+    shape, model = load_shape(snapshot), load_base(snapshot)
+    assert {p.device.type for p in shape.parameters()} == {"meta"}
+    assert {n: p.shape for n, p in shape.named_parameters()} == {n: p.shape for n, p in model.named_parameters()}
 
 
 def test_a_classifier_has_its_head_and_the_same_decoder(snapshot):

@@ -34,7 +34,9 @@ def tokenizer_file(tmp_path_factory):
 
 
 def packed(tokenizer_file, documents=DOCUMENTS, block=16, tokens=10**6, heldout_tokens=10**6, fraction=FRACTION):
-    return pack(documents, tokenizer_file, block, tokens, heldout_tokens, fraction, SEED)
+    blocks = pack(documents, tokenizer_file, block, tokens, heldout_tokens, fraction, SEED)
+    assert all(ids.dtype == np.int32 for split in blocks.values() for ids, _ in split)
+    return {split: [(ids.tolist(), size) for ids, size in blocks[split]] for split in blocks}
 
 
 def alphabet():
@@ -236,3 +238,12 @@ def test_blocks_of_different_length_are_refused(tmp_path):
     write_blocks(tmp_path / "x.parquet", {STATISTICS: [([1, 2], 2), ([3], 1)]})
     with pytest.raises(ValueError, match=r"x\.parquet: its blocks differ in length"):
         read_blocks(tmp_path / "x.parquet", STATISTICS)
+
+
+def test_no_documents_and_no_budget_are_no_blocks(tokenizer_file, tmp_path):
+    """An empty shard."""
+    blocks = packed(tokenizer_file, [], tokens=0, heldout_tokens=0)
+    write_blocks(tmp_path / "empty.parquet", blocks)
+    for split in (STATISTICS, HELDOUT):
+        ids, sizes = read_blocks(tmp_path / "empty.parquet", split)
+        assert (ids.shape, sizes.shape) == ((0, 0), (0,))

@@ -32,14 +32,14 @@ class _Stream:
     def full(self) -> bool:
         return self.packed + self.block > self.budget
 
-    def add(self, ids: list[int], sizes: list[int]) -> Iterator[tuple[list[int], int]]:
+    def add(self, ids: list[int], sizes: list[int]) -> Iterator[tuple[np.ndarray, int]]:
         self.ids += ids
         self.sizes += sizes
         start = 0
         while len(self.ids) - start >= self.block and not self.full:
             end = start + self.block
             self.packed += self.block
-            yield self.ids[start:end], sum(self.sizes[start:end])
+            yield np.array(self.ids[start:end], np.int32), sum(self.sizes[start:end])
             start = end
         del self.ids[:start], self.sizes[:start]
 
@@ -52,12 +52,12 @@ def pack(
     heldout_tokens: int,
     heldout_fraction: float,
     seed: int,
-) -> dict[str, list[tuple[list[int], int]]]:
+) -> dict[str, list[tuple[np.ndarray, int]]]:
     """Tokenise documents in order, concatenate them and cut them into blocks of ``block`` tokens.
 
     Each document gets the special tokens that the tokenizer itself adds (as the reference code does).
     Stops reading when both splits are full: ``tokens`` for statistics, ``heldout_tokens`` held out; what
-    does not fill a block is left out. Returns the blocks of each split, each with its bytes of UTF-8.
+    does not fill a block is left out. Returns the blocks of each split (int32), each with its bytes of UTF-8.
 
     A budget of 0 leaves a split out. Raises ValueError if a split that was asked for has not one block.
     """
@@ -68,7 +68,7 @@ def pack(
     tokenizer.no_truncation()
     tokenizer.no_padding()
     streams = {STATISTICS: _Stream(block, tokens), HELDOUT: _Stream(block, heldout_tokens)}
-    blocks: dict[str, list[tuple[list[int], int]]] = {STATISTICS: [], HELDOUT: []}
+    blocks: dict[str, list[tuple[np.ndarray, int]]] = {STATISTICS: [], HELDOUT: []}
     with Progress(tokens + heldout_tokens, "tokens", "pack") as done:
         for _, text in documents:
             if all(stream.full for stream in streams.values()):
@@ -107,7 +107,7 @@ def _byte_sizes(text: str, offsets: list[tuple[int, int]]) -> list[int]:
     return sizes
 
 
-def write_blocks(path: str | os.PathLike, blocks: dict[str, list[tuple[list[int], int]]]) -> None:
+def write_blocks(path: str | os.PathLike, blocks: dict[str, list[tuple[np.ndarray, int]]]) -> None:
     """Write packed blocks: columns split, input_ids, bytes."""
     rows = [(split, ids, size) for split, packed in blocks.items() for ids, size in packed]
     columns = [[row[i] for row in rows] for i in range(len(SCHEMA))]
