@@ -38,7 +38,7 @@ class Repository:
 
 @dataclass
 class Fault:
-    """What goes wrong with the next ``times`` answers for a file of the name ``file``."""
+    """What goes wrong with the next ``times`` answers for a file of the name ``file``, or for a listing ("tree")."""
 
     file: str
     times: int = 1
@@ -198,6 +198,8 @@ class _Site(_Handler):
             self.send_json(
                 {"id": repository.name, "sha": repository.revision, "gated": "manual" * repository.gated or False}
             )
+        elif (fault := hub.fault(Path("tree"), status=True)).status:
+            self.send(fault.status, fault.headers)
         else:
             self.tree(repository, asked["path"] or "")
 

@@ -107,6 +107,7 @@ def test_a_hub_that_ignores_the_part_asked_for_begins_anew(hub, folder, tmp_path
     hub.faults = [server.Fault(LARGE, drop=1000), server.Fault(LARGE, whole=True)]
     fetch(WHERE, listed(LARGE), tmp_path / "it")
     assert (tmp_path / "it").read_bytes() == (folder / LARGE).read_bytes()
+    assert parts(hub) == [None, "bytes=1000-"]
 
 
 @pytest.mark.parametrize(("name", "byte"), [(LARGE, 0), (LARGE, SIZE - 1), (LARGE, 77_777), (SMALL, 5)])
@@ -120,6 +121,7 @@ def test_a_wrong_byte_is_fetched_again(hub, folder, tmp_path, name, byte):
 
 @pytest.mark.parametrize("name", [LARGE, SMALL])
 def test_three_wrong_files_are_one_error_and_no_file(hub, tmp_path, name):
+    (tmp_path / "it").write_bytes(b"what was there")
     hub.faults = [server.Fault(name, wrong=3, times=9)]
     with pytest.raises(ValueError, match=rf"someone/model@a+: {name} arrived 3 times with another digest"):
         fetch(WHERE, listed(name), tmp_path / "it")
@@ -158,6 +160,11 @@ def test_a_fault_of_the_hub_passes(hub, folder, tmp_path):
     fetch(WHERE, listed(LARGE), tmp_path / "it")
     assert (tmp_path / "it").read_bytes() == (folder / LARGE).read_bytes()
     assert hub.waits == [1, 2, 4]
+
+
+def test_a_fault_of_the_listing_passes(hub, folder):
+    hub.faults = [server.Fault("tree", status=500)]
+    assert [file.path for file in list_files(WHERE)] == sorted(p.name for p in folder.iterdir() if p.is_file())
 
 
 def test_a_hub_that_stays_down_is_one_error(hub, tmp_path):

@@ -164,6 +164,11 @@ def test_a_model_holds_the_wanted_files_alone(finished, repositories, target):
     (name,) = [r.name for r in repositories if r.name.split("/")[1].lower().startswith(target.split("/")[-1])]
     assert hub.asked_for(name) == sorted(wanted)
     (repository,) = [r for r in repositories if r.name == name]
+    size = sum((repository.folder / file).stat().st_size for file in wanted)
+    told = f"{name}@{repository.revision}: {len(wanted)} files, {size:,} bytes, of which 0 bytes are here"
+    log = directory / f"results/logs/download_model/{target.split('/')[-1]}.log"
+    assert log.read_text(encoding="utf-8").splitlines()[0] == told
+    assert told in (directory / "output").read_text(encoding="utf-8")  # to the person too
     for file in wanted:
         assert (directory / target / file).read_bytes() == (repository.folder / file).read_bytes()
 

@@ -65,6 +65,7 @@ if models_from("hub"):
             paths.log("download_model", "{model}"),
         wildcard_constraints:
             model=one_of(models_from("hub")),
+        priority: 20  # a refusal comes before other work begins
         conda:
             "../../environment.yml"
         params:
