@@ -102,8 +102,8 @@ def tell(line: str) -> None:
 def fetch_all(repository: Repository, files: Iterable[RemoteFile], folder: str | os.PathLike) -> list[Fetched]:
     """Fetch files into ``folder``, under their names without their folders, after telling their size.
 
-    What ``folder`` already holds of them, whole or in part, is kept and checked again. ValueError where the disk has
-    too little room, and as :func:`fetch`.
+    What ``folder`` already holds of them, whole or in part, is kept and checked again; other files there are deleted
+    at the end. ValueError where the disk has too little room, and as :func:`fetch`.
     """
     files, folder = list(files), Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -111,7 +111,10 @@ def fetch_all(repository: Repository, files: Iterable[RemoteFile], folder: str |
     total = sum(file.size for file in files)
     tell(f"{repository}: {len(files)} files, {gigabytes(total)}, of which {gigabytes(here)} are here")
     check_space(folder, total - here, str(repository))
-    return [Fetched(repository, file.path, file.size, fetch(repository, file, folder / _name(file))) for file in files]
+    fetched = [Fetched(repository, f.path, f.size, fetch(repository, f, folder / _name(f))) for f in files]
+    for other in {place.name for place in folder.iterdir()} - {_name(file) for file in files}:
+        (folder / other).unlink()  # of another revision, or another file in this one's place
+    return fetched
 
 
 def fetch(repository: Repository, file: RemoteFile, target: str | os.PathLike) -> str:

@@ -1,5 +1,6 @@
 """Files of a Hub that fails: whatever goes wrong, a file is whole and the listed one afterwards, or not there."""
 
+import contextlib
 import hashlib
 import os
 import random
@@ -12,11 +13,16 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import httpx2
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import server
 from huggingface_hub import constants, errors
 
 from langneurons import downloads
+from langneurons.corpus.documents import read_documents
+from langneurons.corpus.quality import Sieve
+from langneurons.corpus.sources import download_wikipedia_shard
 from langneurons.downloads import Repository, fetch, fetch_all, list_files, write_manifest
 from langneurons.hub import hub_faults, main
 from langneurons.models.sources import download_snapshot
@@ -43,16 +49,27 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def hub(folder, monkeypatch):
-    """The Hub, which this process's client talks to; waits take no time and are kept in ``hub.waits``."""
-    repository = server.Repository("models", WHERE.name, COMMIT, folder)
-    with server.Hub([repository]) as hub:
-        template = hub.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        hub.waits = []
-        monkeypatch.setattr(downloads, "time", SimpleNamespace(sleep=hub.waits.append, time=time.time))
+def online(monkeypatch):
+    """Have this process's client talk to a Hub; waits take no time and are kept in ``hub.waits``."""
+
+    @contextlib.contextmanager
+    def to(hub: server.Hub):
+        with hub:
+            template = hub.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+            monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
+            monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+            monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+            hub.waits = []
+            monkeypatch.setattr(downloads, "time", SimpleNamespace(sleep=hub.waits.append, time=time.time))
+            yield hub
+
+    return to
+
+
+@pytest.fixture
+def hub(folder, online):
+    """A Hub with one model."""
+    with online(server.Hub([server.Repository("models", WHERE.name, COMMIT, folder)])) as hub:
         yield hub
 
 
@@ -287,6 +304,36 @@ def test_a_killed_download_of_a_model_goes_on(hub, folder, tmp_path):
         [WHERE.name, COMMIT, name, str(len(content)), hashlib.sha256(content).hexdigest()]
         for name, content in zip(wanted, contents, strict=True)
     ]
+
+
+def test_a_shard_made_otherwise_fetches_nothing_anew(tmp_path, online):
+    repository, out = tmp_path / "repository", tmp_path / "corpus/0000.parquet"
+    (repository / "20231101.hi").mkdir(parents=True)
+    texts = {"a": ["नदी", "river", "x"], "b": ["गाँव", "village"]}
+    for name, held in texts.items():
+        table = pa.table({"id": [f"{name}{i}" for i in range(len(held))], "text": held})
+        pq.write_table(table, repository / f"20231101.hi/{name}.parquet")
+    where = Repository("dataset", "wikimedia/wikipedia", COMMIT)
+
+    def taken(seed=42, **settings):
+        others = [out.with_suffix(f".{kind}.tsv") for kind in ("quality", "manifest")]
+        download_wikipedia_shard(where, "20231101", "hi", 0, 1, None, seed, Sieve("hi", **settings), out, *others)
+        return sorted(text for _, text in read_documents(out))
+
+    with online(server.Hub([server.Repository("datasets", where.name, COMMIT, repository)])) as hub:
+        first = taken()
+        ((file, _),) = hub.parts
+        assert first == sorted(texts[file[0]])
+        assert taken(min_own_script=0.5) == [first[-1]]
+        assert len(hub.parts) == 1
+        other = next(seed for seed in range(50) if taken(seed) != first)
+        assert [name for name, _ in hub.parts] == [file, {"a": "b", "b": "a"}[file[0]] + ".parquet"]
+        assert [p.name for p in out.with_suffix(".source").iterdir()] == [hub.parts[1][0]]
+        # A file that changed on the disk is not taken for the right one.
+        (place,) = out.with_suffix(".source").iterdir()
+        place.write_bytes(place.read_bytes()[:-1] + b"?")
+        assert taken(other) == sorted(texts[hub.parts[1][0][0]])
+        assert len(hub.parts) == 3
 
 
 def test_a_manifest_of_nothing_has_its_header(tmp_path):

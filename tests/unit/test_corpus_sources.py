@@ -166,7 +166,7 @@ def hub(tmp_path, monkeypatch):
 
         def fetch_all(where, files, folder):
             fetched.extend(file.path for file in files)
-            folder.mkdir()
+            folder.mkdir(exist_ok=True)
             for file in files:
                 (folder / file.path.split("/")[1]).write_bytes((tmp_path / file.path).read_bytes())
             return [Fetched(where, file.path, 1, "x") for file in files]
@@ -189,7 +189,6 @@ def shard(tmp_path):
         download_wikipedia_shard(
             WIKIPEDIA, "20231101", language, number, shards, characters, seed, Sieve(language), *out
         )
-        assert [p.name for p in folder.glob(".*")] == []
         return list(read_documents(out[0])), *map(rows, out[1:])
 
     return make

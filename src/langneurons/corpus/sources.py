@@ -105,7 +105,8 @@ def download_wikipedia_shard(
 
     A slot takes one file of the pinned revision. A language with fewer files than slots leaves slots empty; the others
     then take the more: ``characters`` (None: all there is) is what each would give if all were filled, and packing
-    divides the budget of tokens among the filled ones. What is fetched lies beside ``out`` until it is used.
+    divides the budget of tokens among the filled ones. The file itself stays in ``{shard}.source`` beside ``out``: with
+    another seed, length or sieve the shard is made of it again, and only another file is fetched.
 
     The Hub's own errors pass; ValueError where the snapshot has no file of the language.
     """
@@ -115,21 +116,21 @@ def download_wikipedia_shard(
         raise ValueError(f"{where}: no Parquet file in {folder}; check corpus.hub.snapshot")
     filled = min(len(files), shards)
     file = wikipedia_file(files, language, shard, shards, seed)
+    source = Path(out).with_suffix(".source")
     if file is None:
         print(
             f"{where}: {folder} has {len(files)} files for {shards} shards; this one stays empty, and the others "
             "divide the budget of tokens"
         )
+        shutil.rmtree(source, ignore_errors=True)  # of an earlier configuration
         write_documents(out, [], filled=filled, empty=True)
         fetched = []
     else:
-        beside = Path(out).with_name(f".{Path(out).name}.download")
-        fetched = fetch_all(where, [file], beside)
-        articles = sieve(shuffled_articles(beside / Path(file.path).name, f"{seed}/articles/{file.path}"))
+        fetched = fetch_all(where, [file], source)
+        articles = sieve(shuffled_articles(source / Path(file.path).name, f"{seed}/articles/{file.path}"))
         if characters is not None:
             articles = _first(articles, -(-characters * shards // filled))
         write_documents(out, sieve.measured(articles), filled=filled)
-        shutil.rmtree(beside)
         print(sieve.told())
     sieve.write(quality)
     write_manifest(manifest, fetched)

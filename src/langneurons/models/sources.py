@@ -51,7 +51,5 @@ def download_snapshot(repository: str, revision: str, target: str | os.PathLike,
     check_names([f.path for f in wanted], str(where))
     folder = Path(target).with_name(f".{Path(target).name}.download")
     fetched = fetch_all(where, wanted, folder)
-    for stray in {file.name for file in folder.iterdir()} - {f.path for f in wanted}:
-        (folder / stray).unlink()  # of another revision
     write_manifest(manifest, fetched)
     os.replace(folder, target)
