@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from langneurons.activations import collector
-from langneurons.activations.collector import collect
+from langneurons.activations.collector import collect, count_nothing
 from langneurons.activations.sketch import BINS, NeuronCounts
 from langneurons.activations.storage import merge_files, read_counts, write_counts
 
@@ -96,7 +96,7 @@ def test_an_empty_shard_adds_nothing_to_the_others(tmp_path, percentiles):
     settings = (percentiles, 2, 3 * BLOCK)
     full = collect(tiny(), BLOCKS, BLOCKS.size, *settings)
     with torch.device("meta"):
-        empty = collect(tiny(), np.zeros((0, 0), np.int32), BLOCKS.size, *settings)
+        empty = count_nothing(tiny(), *settings)
     assert (full.tokens, empty.tokens, empty.batches) == (BLOCKS.size, 0, 0)
     about = {"model": "m", "language": "en", "activation": "silu"}
     for name, counts in (("0", full), ("1", empty)):

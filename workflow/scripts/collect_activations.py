@@ -3,7 +3,7 @@
 from langneurons.jobs import fix_threads, job
 
 with job(snakemake.log[0], snakemake.threads):
-    from langneurons.activations.collector import collect
+    from langneurons.activations.collector import collect, count_nothing
     from langneurons.activations.storage import write_counts
     from langneurons.corpus.packing import read_blocks
     from langneurons.models.loading import load_base, load_shape, snapshot_digest
@@ -13,17 +13,19 @@ with job(snakemake.log[0], snakemake.threads):
     p, wildcards = snakemake.params, snakemake.wildcards
     blocks, _ = read_blocks(snakemake.input.tokens, "statistics")
     folder = snakemake.input.model
-    model = load_base(folder, "causal", p.quantization, p.dtype) if len(blocks) else load_shape(folder)
-    counts = collect(
-        model,
-        blocks,
-        batch_tokens=snakemake.resources.batch_tokens or None,
-        batch_percentiles=tuple(p.batch_percentiles),
-        every=p.every,
-        reference_tokens=p.reference_tokens,
-    )
+    percentiles = {
+        "batch_percentiles": tuple(p.batch_percentiles),
+        "every": p.every,
+        "reference_tokens": p.reference_tokens,
+    }
+    if len(blocks):
+        model = load_base(folder, "causal", p.quantization, p.dtype)
+        counts = collect(model, blocks, batch_tokens=snakemake.resources.batch_tokens or None, **percentiles)
+    else:  # of an empty shard
+        model = load_shape(folder)
+        counts = count_nothing(model, **percentiles)
     metadata = {
-        "model": snapshot_digest(snakemake.input.model),
+        "model": snapshot_digest(folder),
         "language": wildcards.language,
         "shards": [wildcards.shard],
         "site": "gate",

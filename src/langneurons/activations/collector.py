@@ -47,16 +47,12 @@ def collect(
     ``every``-th batch of ``reference_tokens`` consecutive tokens, the first included, and summed: numpy's linear
     interpolation, float64, as the paper's code does; a last batch that is not full is left out.
 
-    No blocks (of an empty shard) give counts of no tokens. On a GPU out of memory it starts again, once, with half the
-    batch.
+    On a GPU out of memory it starts again, once, with half the batch.
 
     ValueError for blocks, percentiles or a model that cannot be counted. RuntimeError if a gate did not fire exactly
     once a pass, if tokens are missing, or if a value is NaN or infinite.
     """
     sites = find_neurons(model)
-    if not len(blocks):
-        shape = (len(sites.layers), sites.neurons_per_layer)
-        return NeuronCounts.empty(*shape, batch_percentiles, every, reference_tokens)
     decoder = _decoder(model)
     _check(model, decoder, blocks, batch_percentiles, every, reference_tokens)
     if batch_tokens is None:
@@ -73,6 +69,15 @@ def collect(
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return _collect(decoder, sites, blocks, size // 2, *settings)
+
+
+def count_nothing(
+    model: torch.nn.Module, batch_percentiles: tuple[float, ...] = (), every: int = 1, reference_tokens: int = 2048
+) -> NeuronCounts:
+    """The counts of an empty shard, which merge with those of others; the model needs no weights."""
+    sites = find_neurons(model)
+    shape = (len(sites.layers), sites.neurons_per_layer)
+    return NeuronCounts.empty(*shape, batch_percentiles, every, reference_tokens)
 
 
 def _decoder(model: torch.nn.Module) -> torch.nn.Module:
