@@ -58,6 +58,7 @@ def evaluate_xnli(model, tokenizer, table: pa.Table, max_tokens: int, batch_toke
             "id": pa.array(list(encoded.examples["id"]), pa.string()),
             "gold": pa.array(gold, pa.int8()),
             "prediction": pa.array(predicted, pa.int8()),
+            "score": pa.array([float(p == g) for p, g in zip(predicted, gold, strict=True)], pa.float64()),
             "logits": pa.array(logits.tolist(), pa.list_(pa.float32())),
         }
     )
