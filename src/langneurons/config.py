@@ -22,6 +22,7 @@ from langneurons.sections import (
     ModelKey,
     Perplexity,
     Section,
+    Significance,
     Statistics,
     Table,
     TableKey,
@@ -38,6 +39,9 @@ class ConfigError(ValueError):
 class Run(Section):
     models: list[str] = Field(min_length=1, description="Keys of models to run.")
     tables: list[str] = Field(description="Keys of tables that a run without a target renders.")
+    compare_with_paper: bool = Field(
+        False, description="Also set each of the paper's tables beside the paper's own numbers ({table}_vs_paper)."
+    )
 
 
 class Config(Section):
@@ -62,6 +66,7 @@ class Config(Section):
     interventions: Interventions = Field(default_factory=Interventions, description="Test-time interventions.")
     evaluation: Evaluation = Field(default_factory=Evaluation, description="Evaluation.")
     perplexity: Perplexity = Field(default_factory=Perplexity, description="Perplexity change.")
+    significance: Significance = Field(default_factory=Significance, description="Intervals and comparisons in tables.")
     tables: dict[TableKey, Table] = Field(description="Tables, by file name.")
     figures: Figures = Field(description="Figures.")
 

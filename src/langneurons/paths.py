@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from langneurons.conditions import Condition
+
+
+def condition_of(path: str) -> Condition:
+    """The condition whose metrics or predictions ``path`` is; ValueError for a path of another form."""
+    parts = PurePath(path).parts
+    if len(parts) < 6 or parts[-5] not in ("metrics", "predictions"):
+        raise ValueError(f"{path}: is no file of a condition's metrics or predictions")
+    model, _, task, finetuning, language, _ = parts[-6:]
+    return Condition(model, task, finetuning, language, PurePath(path).stem)
 
 
 @dataclass(frozen=True)
@@ -73,6 +83,9 @@ class Paths:
 
     def table(self, name: str = "{table}", ending: str = "tsv") -> str:
         return f"{self.results}/tables/{name}.{ending}"
+
+    def comparison(self, name: str = "{table}", ending: str = "tsv") -> str:
+        return self.table(f"{name}_vs_paper", ending)
 
     def figure(self, kind: str, model: str = "{model}", method: str = "{method}", ending: str = "svg") -> str:
         return f"{self.results}/figures/{kind}.{model}.{method}.{ending}"

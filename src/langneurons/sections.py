@@ -352,6 +352,13 @@ class Perplexity(Section):
     batch_tokens: Positive = Field(8192, description="Tokens a forward pass; changes speed, never perplexities.")
 
 
+class Significance(Section):
+    level: Annotated[float, Field(ge=0.5, lt=1)] = Field(
+        0.95, description="Confidence level of intervals; 1 - level is the largest p-value that counts as a difference."
+    )
+    resamples: Annotated[int, Field(ge=100)] = Field(10_000, description="Draws of a bootstrap.")
+
+
 class StatisticsTable(Section):
     kind: Literal["statistics"]
     models: list[str] | None = Field(None, description="Models; null for all of run.models.")

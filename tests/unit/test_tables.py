@@ -69,7 +69,7 @@ def markdown_cells(path):
 def test_metrics_read_back(tmp_path):
     first = Condition("llama", "xnli", "base", "vi", "p90@lape-set1")
     second = Condition("llama", "xquad", "base", "vi", "none")
-    scores = {"exact_match": "12.5", "f1": "", "exact_match_model_tokens": "0.0", "f1_model_tokens": "33.25"}
+    scores = {"exact_match": "12.5", "f1": "100", "exact_match_model_tokens": "0.0", "f1_model_tokens": "33.25"}
     metrics = read_metrics(
         [
             write_metrics(tmp_path / "a.tsv", first, accuracy="66.66666666666667"),
@@ -78,7 +78,7 @@ def test_metrics_read_back(tmp_path):
     )
     assert metrics == {
         first: {"neurons": 3, "examples": 10, "dropped": 0, "accuracy": 66.66666666666667},
-        second: {"neurons": 3, "examples": 10, "dropped": 0, "exact_match": 12.5}
+        second: {"neurons": 3, "examples": 10, "dropped": 0, "exact_match": 12.5, "f1": 100.0}
         | {"exact_match_model_tokens": 0.0, "f1_model_tokens": 33.25},
     }
     assert isinstance(metrics[first]["neurons"], int)
@@ -88,6 +88,7 @@ def test_metrics_read_back(tmp_path):
     ("change", "said"),
     [
         ({"accuracy": "high"}, "accuracy is 'high'"),
+        ({"accuracy": ""}, "accuracy is ''; evaluate this condition again"),
         ({"accuracy": "nan"}, "accuracy is 'nan'"),
         ({"accuracy": "100.5"}, "from 0 to 100"),
         ({"neurons": ""}, "neurons is ''"),
@@ -143,22 +144,70 @@ def test_table_by_hand():
     baselines = [Condition(m, "xnli", "base", "en", "none") for m in ("llama", "nemo")]
     metrics = {
         baselines[0]: measured(90.5, 0),
+        baselines[1]: measured(91.0, 0),
         rows[0].cells["none"]: measured(80.123456789, 0),
         rows[0].cells["zero"]: measured(79.0, 41),
         rows[1].cells["none"]: measured(0.0, 0),
+        rows[1].cells["zero"]: measured(3.0, 5),
+        rows[2].cells["none"]: measured(61.0, 0),
         rows[2].cells["zero"]: measured(60.0, 0),
     }
     table = condition_table(rows, metrics, "xnli", None, TITLES, False, baselines)
     assert list(table.columns) == ["model", "method", "language", "neurons", "none", "zero"]
     expected = [
-        ["Llama 3.1", "", "en", None, 90.5, None],
+        ["Llama 3.1", "", "en", None, 90.5, None],  # a source has no intervention
         ["Llama 3.1", "LAPE", "vi", 41, 80.123456789, 79.0],
-        ["Llama 3.1", "LAPE", "hi", None, 0.0, None],
-        ["Mistral Nemo", "", "en", None, None, None],
-        ["Mistral Nemo", "LAPE", "vi", 0, None, 60.0],
+        ["Llama 3.1", "LAPE", "hi", 5, 0.0, 3.0],
+        ["Mistral Nemo", "", "en", None, 91.0, None],
+        ["Mistral Nemo", "LAPE", "vi", 0, 61.0, 60.0],
     ]
     found = [[None if v is pd.NA else v for v in line.values()] for line in table.to_dict("records")]
     assert found == expected
+
+
+def test_a_hole_is_named_and_never_printed():
+    rows = [row("llama", "LAPE", c, ("none", "zero")) for c in ("vi", "hi")]
+    baseline = Condition("llama", "xnli", "base", "en", "none")
+    whole = {c: measured(50.0) for c in (baseline, *rows[0].cells.values(), *rows[1].cells.values())}
+    condition_table(rows, whole, "xnli", None, TITLES, False, [baseline])
+    failed = rows[1].cells["zero"]
+    for metrics in (
+        {c: v for c, v in whole.items() if c not in (failed, baseline)},
+        whole | {failed: {}, baseline: {}},
+    ):
+        with pytest.raises(ValueError, match="2 conditions of the table have no number") as error:
+            condition_table(rows, metrics, "xnli", None, TITLES, False, [baseline])
+        assert "llama/xnli/base/hi/zero@lape, llama/xnli/base/en/none" in str(error.value)
+
+
+def test_uncertainty_follows_its_number():
+    rows = [row("llama", "LAPE", "vi", ("none", "zero"), task="xquad")]
+    baseline = Condition("llama", "xquad", "base", "en", "none")
+    scores = {"exact_match": 1.0, "f1": 2.0, "exact_match_low": 0.5, "exact_match_high": 3.0, "f1_low": 1.5}
+    scores |= {"f1_high": 4.0, "neurons": 5}
+    tests = {"exact_match_p": 0.2, "exact_match_p_holm": 0.4, "f1_p": 0.01, "f1_p_holm": 0.02}
+    metrics = {baseline: scores, rows[0].cells["none"]: scores, rows[0].cells["zero"]: scores | tests}
+    table = condition_table(rows, metrics, "xquad", "mlqa", TITLES, False, [baseline])
+    ends = ("", "_low", "_high")
+    assert list(table.columns[4:]) == [
+        *[f"none_{metric}{end}" for metric in ("em", "f1") for end in ends],
+        *[f"zero_{metric}{end}" for metric in ("em", "f1") for end in (*ends, "_p", "_p_holm")],
+    ]
+    assert table.iloc[1, 4:].tolist() == [1, 0.5, 3, 2, 1.5, 4, 1, 0.5, 3, 0.2, 0.4, 2, 1.5, 4, 0.01, 0.02]
+    assert table.iloc[0, 10:].isna().all()
+
+
+def test_what_differs_is_marked(tmp_path):
+    rows = [row("llama", "LAPE", c, ("none", "zero"), task="xquad") for c in ("vi", "hi")]
+    scores = {"exact_match": 1.0, "f1": 2.0, "neurons": 5}
+    metrics = {c: dict(scores) for r in rows for c in r.cells.values()}
+    metrics[rows[0].cells["zero"]] |= {"exact_match_p_holm": 0.05, "f1_p_holm": 0.051}
+    metrics[rows[1].cells["zero"]] |= {"exact_match_p_holm": 0.2, "f1_p_holm": 0.0}
+    table = condition_table(rows, metrics, "xquad", "mlqa", TITLES, False, [])
+    write_table(table, tmp_path / "t", "interventions", "", [], alpha=0.05)
+    cells = [line[4:] for line in markdown_cells(tmp_path / "t.md")[1]]
+    assert cells == [["1.0 (2.0)", "1.0\\* (2.0)"], ["1.0 (2.0)", "1.0 (2.0\\*)"]]
+    assert r"vi & 5 & 1.0 (2.0) & 1.0$^{*}$ (2.0) \\" in (tmp_path / "t.tex").read_text()
 
 
 def test_xquad_metric_picks_the_pair():
@@ -182,10 +231,11 @@ def test_finetuned_neurons_column():
 def test_gathering_refuses():
     rows = [row("llama", "LAPE", "vi", ("none", "mean", "zero"))]
     metrics = {rows[0].cells["mean"]: measured(1.0, 5), rows[0].cells["zero"]: measured(1.0, 6)}
+    metrics[rows[0].cells["none"]] = measured(1.0, 0)
     with pytest.raises(ValueError, match=r"different numbers of neurons .*mean@lape: 5, zero@lape: 6"):
         condition_table(rows, metrics, "xnli", None, TITLES, False, [])
     with pytest.raises(ValueError, match="no title for model 'llama'"):
-        condition_table(rows, {}, "xnli", None, {}, False, [])
+        condition_table(rows, metrics, "xnli", None, {}, False, [])
     with pytest.raises(ValueError, match="unknown metric 'f1'"):
         condition_table(rows, {}, "xquad", "f1", TITLES, False, [])
     with pytest.raises(ValueError, match="unknown task 'squad'"):
@@ -249,14 +299,16 @@ def test_paper_table_gives_its_printed_cells(tmp_path):
 
 
 def test_tsv_reads_back_exactly(tmp_path):
-    rows = [row("llama", "LAPE", c, ("none", "zero")) for c in ("vi", "hi")]
+    rows = [row("llama", "LAPE", "vi", ("none", "zero"))]
+    baseline = Condition("llama", "xnli", "base", "en", "none")
     metrics = {rows[0].cells["none"]: measured(100 / 3), rows[0].cells["zero"]: measured(0.0, 12)}
-    table = condition_table(rows, metrics, "xnli", None, TITLES, False, [])
+    metrics[baseline] = measured(200 / 3, 0)
+    table = condition_table(rows, metrics, "xnli", None, TITLES, False, [baseline])
     write_table(table, tmp_path / "t", "interventions", "", [])
     assert (tmp_path / "t.tsv").read_bytes().decode() == (
         "model\tmethod\tlanguage\tneurons\tnone\tzero\n"
+        "Llama 3.1\t\ten\t\t66.66666666666667\t\n"
         "Llama 3.1\tLAPE\tvi\t12\t33.333333333333336\t0.0\n"
-        "Llama 3.1\tLAPE\thi\t\t\t\n"
     )
 
 
@@ -268,7 +320,8 @@ def test_pairs_marks_missing_and_notes(tmp_path):
     metrics = {
         rows[0].cells["none"]: counts | scores | {"neurons": 0},
         rows[0].cells["zero"]: counts | scores | {"neurons": 0},
-        rows[1].cells["zero"]: counts | {"exact_match": 0.0, "neurons": 3},
+        rows[1].cells["none"]: counts | scores | {"neurons": 0},
+        rows[1].cells["zero"]: counts | {"exact_match": 0.0, "f1": 0.04, "neurons": 3},
         baseline: counts | scores | {"neurons": 0},
     }
     table = condition_table(rows, metrics, "xquad", "mlqa", TITLES, False, [baseline])
@@ -277,13 +330,13 @@ def test_pairs_marks_missing_and_notes(tmp_path):
     assert markdown_cells(tmp_path / "t.md")[1] == [
         ["Llama 3.1", "", "en", "–", "41.0 (73.5)", "–"],
         ["Llama 3.1", "LAPE", "vi", "0", "41.0 (73.5)", "41.0 (73.5)†"],
-        ["Llama 3.1", "LAPE", "hi", "3", "–", "0.0 (–)"],
+        ["Llama 3.1", "LAPE", "hi", "3", "41.0 (73.5)", "0.0 (0.0)"],
     ]
     markdown, latex = ((tmp_path / f"t.{ending}").read_text() for ending in ("md", "tex"))
     assert f"† {NO_NEURON}" in markdown
     assert r"50 % of {x}\_y \| z" in markdown
     assert r"vi & 0 & 41.0 (73.5) & 41.0 (73.5)$^{\dagger}$ \\" in latex
-    assert r"hi & 3 & -- & 0.0 (--) \\" in latex
+    assert r"en & -- & 41.0 (73.5) & -- \\" in latex
     assert r"\caption{A \& B}" in latex
     assert rf"$^{{\dagger}}$ {NO_NEURON}" in latex
     assert r"50 \% of \{x\}\_y \textbar{} z" in latex

@@ -18,6 +18,7 @@ from langneurons.conditions import (
 )
 from langneurons.config import ConfigError, load_config
 from langneurons.paths import Paths
+from langneurons.publishing import reference
 
 try:
     settings = load_config(config)
@@ -73,7 +74,14 @@ def model_memory(wildcards, attempt):
 
 
 def table_files():
-    return [paths.table(name, ending) for name in settings.run.tables for ending in ("tsv", "md", "tex")]
+    files = [paths.table(name, ending) for name in settings.run.tables for ending in ("tsv", "md", "tex")]
+    compared = [name for name in settings.run.tables if name in compared_tables()]
+    return files + [paths.comparison(name, ending) for name in compared for ending in ("tsv", "md")]
+
+
+def compared_tables():
+    """Tables that can be set beside the paper's."""
+    return [name for name in reference.TABLES if name in settings.tables] if settings.run.compare_with_paper else []
 
 
 def figure_files():
@@ -81,7 +89,7 @@ def figure_files():
     for model in settings.run.models:
         for method in settings.figures.methods:
             kinds = ["neuron_counts", "neuron_overlap", "neuron_layers", "perplexity_change"]
-            files += [paths.figure(kind, model, method, ending) for kind in kinds for ending in ("svg", "html")]
+            files += [paths.figure(kind, model, method, ending) for kind in kinds for ending in ("svg", "pdf", "html")]
     return files
 
 
@@ -139,7 +147,11 @@ def table_input(wildcards):
     if table.kind == "statistics":
         models = table.models or settings.run.models
         return {"statistics": [paths.statistics(m, language) for m in models for language in table.languages]}
-    return {"metrics": [paths.metrics(c) for c in table_conditions(settings, wildcards.table)]}
+    conditions = table_conditions(settings, wildcards.table)
+    return {
+        "metrics": [paths.metrics(c) for c in conditions],
+        "predictions": [paths.predictions(c) for c in conditions],
+    }
 
 
 def table_params(name):
@@ -151,8 +163,15 @@ def table_params(name):
     if table.kind != "statistics":
         chosen["rows"] = [asdict(row) for row in table_rows(settings, name)]
         chosen["baselines"] = [asdict(c) for c in baselines(settings, name)]
-        chosen["metric"] = getattr(getattr(settings.tasks, table.task), "metric", None)
+        chosen["metric"] = table_metric(name)
+        chosen["significance"] = settings.significance.model_dump() | {"seed": settings.seed}
     return chosen
+
+
+def table_metric(name):
+    """Which of its task's metrics a table prints; None where there is but one."""
+    task = getattr(settings.tables[name], "task", None)
+    return getattr(getattr(settings.tasks, task), "metric", None) if task else None
 
 
 def task_languages(task):

@@ -20,11 +20,36 @@ rule render_table:
         "../scripts/render_table.py"
 
 
+rule compare_with_paper:
+    input:
+        paths.table(),
+    output:
+        tsv=paths.comparison(ending="tsv"),
+        md=paths.comparison(ending="md"),
+    log:
+        paths.log("compare_with_paper", "{table}"),
+    wildcard_constraints:
+        table=one_of(compared_tables()),
+    conda:
+        "../../environment.yml"
+    params:
+        titles=lambda wildcards: table_params(wildcards.table)["titles"],
+        kind=lambda wildcards: settings.tables[wildcards.table].kind,
+        task=lambda wildcards: getattr(settings.tables[wildcards.table], "task", None),
+        metric=lambda wildcards: table_metric(wildcards.table),
+        level=settings.significance.level,
+    message:
+        "Table {wildcards.table} beside the paper's"
+    script:
+        "../scripts/compare_with_paper.py"
+
+
 rule draw_neurons:
     input:
         paths.neurons(),
     output:
         svg=paths.figure("{figure}", ending="svg"),
+        pdf=paths.figure("{figure}", ending="pdf"),
         html=paths.figure("{figure}", ending="html"),
     log:
         paths.log("draw_neurons", "{figure}.{model}.{method}"),
@@ -47,6 +72,7 @@ rule draw_perplexity:
         paths.perplexity(),
     output:
         svg=paths.figure("perplexity_change", ending="svg"),
+        pdf=paths.figure("perplexity_change", ending="pdf"),
         html=paths.figure("perplexity_change", ending="html"),
     log:
         paths.log("draw_perplexity", "{model}.{method}"),
@@ -64,5 +90,6 @@ rule draw_perplexity:
 
 localrules:
     render_table,
+    compare_with_paper,
     draw_neurons,
     draw_perplexity,

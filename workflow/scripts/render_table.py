@@ -6,24 +6,35 @@ from langneurons.jobs import job
 
 with job(snakemake.log[0]):
     from langneurons.conditions import Condition, Row
-    from langneurons.publishing import tables
-    from langneurons.publishing.captions import STATISTICS, caption
+    from langneurons.paths import condition_of
+    from langneurons.publishing import captions, tables
+    from langneurons.publishing.uncertainty import corrected, with_uncertainty
 
     spec, stem = dict(snakemake.params.table), str(Path(snakemake.output.tsv).with_suffix(""))
     if spec["kind"] == "statistics":
         paths = {(Path(p).parts[-3], Path(p).stem): p for p in snakemake.input.statistics}
         frame = tables.statistics_table(paths, spec["columns"], spec["titles"])
-        text, notes = STATISTICS, []
+        tables.write_table(frame, stem, spec["kind"], captions.STATISTICS)
     else:
+        s, task = spec["significance"], spec["task"]
+        metrics = with_uncertainty(
+            tables.read_metrics(snakemake.input.metrics),
+            {condition_of(path): path for path in snakemake.input.predictions},
+            tables.metric_columns(task, spec["metric"]).values(),
+            s["level"],
+            s["resamples"],
+            s["seed"],
+        )
         rows = [Row(**row | {"cells": {k: Condition(**c) for k, c in row["cells"].items()}}) for row in spec["rows"]]
         frame = tables.condition_table(
             rows,
-            tables.read_metrics(snakemake.input.metrics),
-            task=spec["task"],
+            metrics,
+            task=task,
             metric=spec["metric"],
             titles=spec["titles"],
             finetuning=spec["kind"] == "finetuning",
             baselines=[Condition(**c) for c in spec["baselines"]],
         )
-        text, notes = caption(spec["task"], spec["kind"], spec["metric"])
-    tables.write_table(frame, stem, spec["kind"], text, notes)
+        text, notes = captions.caption(task, spec["kind"], spec["metric"])
+        notes += captions.uncertainty(task, corrected(metrics), s["level"], s["resamples"])
+        tables.write_table(frame, stem, spec["kind"], text, notes, alpha=1 - s["level"])

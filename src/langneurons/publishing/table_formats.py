@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas
 
+HEADINGS = {"finetuned_neurons": "FTL", "language": "EL"}
 LABELS = ("model", "method", "finetuned_neurons", "language", "neurons")
+UNCERTAINTY = re.compile("_(low|high|p|p_holm)$")
+"""Ends of the columns that say what the number before them can bear: stored, not printed."""
 MARK = "†"
+DIFFERS = "*"
 MISSING = "–"
 _LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
@@ -22,32 +26,34 @@ _LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     MARK: r"$^{\dagger}$",
+    DIFFERS: r"$^{*}$",
     MISSING: "--",
 }
 
 
-def printed(frame: pandas.DataFrame, decimals: int) -> tuple[list[str], list[list[str]]]:
+def printed(frame: pandas.DataFrame, decimals: int, alpha: float = 0.05) -> tuple[list[str], list[list[str]]]:
     """Header and cells as printed, numbers to ``decimals``.
 
-    Labels come first, under the paper's names; the columns of a pair ``_em``, ``_f1`` share a cell, EM (F1); a cell
-    whose intervention acted on no neuron ends with ``MARK``; a missing value is ``MISSING``.
+    Labels come first, under the paper's names; the columns of a pair ``_em``, ``_f1`` share a cell, EM (F1); a number
+    whose ``_p_holm`` is at most ``alpha`` is followed by ``DIFFERS``; a cell whose intervention acted on no neuron
+    ends with ``MARK``; a missing value is ``MISSING``.
     """
     labels = [name for name in frame.columns if name in LABELS]
     if "neurons" in labels and frame["neurons"].isna().all():
         labels.remove("neurons")
     values: dict[str, list[str]] = {}
     for name in frame.columns:
-        if name not in LABELS:
+        if name not in LABELS and not UNCERTAINTY.search(name):
             values.setdefault(re.sub("_(em|f1)$", "", name), []).append(name)
     conditions = "method" in frame
-    header = [{"finetuned_neurons": "FTL", "language": "EL"}.get(name, name.capitalize()) for name in labels]
+    header = [HEADINGS.get(name, name.capitalize()) for name in labels]
     header += [_heading(name) if conditions else name.capitalize() for name in values]
     body = []
     for line in frame.to_dict("records"):
         cells = [_text(line[name], decimals) for name in labels]
         unchanged = "neurons" in labels and not _missing(line["neurons"]) and line["neurons"] == 0
         for name, columns in values.items():
-            cell = _cell([_text(line[column], decimals) for column in columns])
+            cell = _cell([_number(line, column, decimals, alpha) for column in columns])
             cells.append(cell + MARK if unchanged and name != "none" and cell != MISSING else cell)
         body.append(cells)
     return header, body
@@ -69,6 +75,12 @@ def _text(value: object, decimals: int) -> str:
     return f"{value:.{decimals}f}" if isinstance(value, float) else str(value)
 
 
+def _number(line: dict, column: str, decimals: int, alpha: float) -> str:
+    p = line.get(f"{column}_p_holm")
+    differs = p is not None and not _missing(p) and p <= alpha
+    return _text(line[column], decimals) + DIFFERS * differs
+
+
 def _cell(texts: list[str]) -> str:
     if len(texts) == 1 or set(texts) == {MISSING}:
         return texts[0]
@@ -88,7 +100,7 @@ def to_tsv(frame: pandas.DataFrame) -> str:
 
 
 def _is_text(heading: str) -> bool:
-    return heading in ("Model", "Method", "FTL", "EL")
+    return heading in ("Model", "Method", "FTL", "EL", "Statistic", "Intervention", "Metric", "Paper inside")
 
 
 def to_markdown(header: list[str], body: list[list[str]], caption: str, notes: list[str]) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from langneurons.conditions import Condition, Row
 from langneurons.files import write_atomically
 from langneurons.publishing.table_formats import MARK, printed, to_latex, to_markdown, to_tsv
+from langneurons.publishing.uncertainty import written
 
 if TYPE_CHECKING:
     import pandas
@@ -27,6 +28,7 @@ PERCENTAGES = {
     "xquad": ("exact_match", "f1", "exact_match_model_tokens", "f1_model_tokens"),
 }
 DECIMALS = {"interventions": 1, "finetuning": 1, "statistics": 4}
+UNCERTAIN = ("_low", "_high", "_p", "_p_holm")
 NO_NEURON = "no neuron of this language: equal to no intervention"
 NO_METHOD = "Rows without a method: the source language without intervention."
 
@@ -36,9 +38,8 @@ Metrics = dict[Condition, dict[str, float | int]]
 def read_metrics(paths: Iterable[str | os.PathLike]) -> Metrics:
     """Read one-row metric files: condition -> neurons, examples, dropped (counts) and metrics in percent, 0 to 100.
 
-    An empty metric field is a missing value: its key is left out. Raises ValueError naming the file for a file that
-    is not there, has not exactly one row, lacks a column, holds something other than a number where one belongs, or
-    repeats the condition of another file.
+    Raises ValueError naming the file for a file that is not there, has not exactly one row, lacks a column, holds
+    nothing or no number where one belongs, or repeats the condition of another file.
     """
     metrics: Metrics = {}
     origin: dict[Condition, str] = {}
@@ -48,9 +49,7 @@ def read_metrics(paths: Iterable[str | os.PathLike]) -> Metrics:
         if condition in metrics:
             raise ValueError(f"{path}: the same condition as {origin[condition]}; keep one of the two files")
         values: dict[str, float | int] = {name: _count(path, name, record[name]) for name in COUNTS}
-        for name in PERCENTAGES[condition.task]:
-            if record[name] != "":
-                values[name] = _percentage(path, name, record[name])
+        values |= {name: _percentage(path, name, record[name]) for name in PERCENTAGES[condition.task]}
         metrics[condition], origin[condition] = values, path
     return metrics
 
@@ -70,14 +69,17 @@ def condition_table(
     language, neurons (how many the interventions of the row overwrite; missing where none does), and for each
     intervention one column (xnli: accuracy) or ``{intervention}_em`` and ``{intervention}_f1`` (xquad; ``metric``
     picks which of the two stored pairs; ignored for xnli). Each of ``baselines`` is a line with method ``""``,
-    first of its model. What was not measured is ``pandas.NA``, never 0.
+    first of its model; the interventions, which it has not, are ``pandas.NA``. Where ``metrics`` say it
+    (``uncertainty.with_uncertainty``), each column is followed by its ``_low`` and ``_high``, an intervention's also
+    by ``_p`` and ``_p_holm``.
 
-    Raises ValueError for an unknown task, metric or model, and for a row whose interventions overwrite different
-    numbers of neurons.
+    Raises ValueError for an unknown task, metric or model, for conditions without a number (naming them all), and
+    for a row whose interventions overwrite different numbers of neurons.
     """
     import pandas as pd
 
-    sources = _sources(task, metric)
+    sources = metric_columns(task, metric)
+    _refuse_holes([c for row in rows for c in row.cells.values()] + baselines, metrics, sources.values())
     interventions = list(dict.fromkeys(name for row in rows for name in row.cells))
     if baselines and "none" not in interventions:
         interventions.insert(0, "none")
@@ -97,8 +99,10 @@ def condition_table(
         del table["finetuned_neurons"]
     for intervention in interventions:
         for suffix, source in sources.items():
-            found = [metrics.get(row.cells.get(intervention), {}).get(source, pd.NA) for row in lines]
-            table[intervention + suffix] = pd.array(found, dtype="Float64")
+            for ending in ("", *UNCERTAIN):
+                found = [metrics.get(row.cells.get(intervention), {}).get(source + ending, pd.NA) for row in lines]
+                if not ending or any(value is not pd.NA for value in found):
+                    table[intervention + suffix + ending] = pd.array(found, dtype="Float64")
     return pd.DataFrame(table)
 
 
@@ -141,17 +145,19 @@ def write_table(
     kind: Literal["interventions", "finetuning", "statistics"],
     caption: str,
     notes: Iterable[str] = (),
+    alpha: float = 0.05,
 ) -> list[str]:
     """Write ``stem`` + ``.tsv`` (full precision, nothing where a value is missing), ``.md`` and ``.tex``.
 
     ``frame`` as ``condition_table`` or ``statistics_table`` gives it. Markdown and LaTeX print one decimal (four for
-    kind ``statistics``), exact match and F1 in one cell as EM (F1), mark cells whose intervention had no neuron to
-    act on, and end with ``notes``, a paragraph each. LaTeX needs the package booktabs. Same input, same bytes.
-    Returns the three paths. Raises ValueError for an unknown ``kind``.
+    kind ``statistics``), exact match and F1 in one cell as EM (F1), mark numbers whose ``_p_holm`` is at most
+    ``alpha`` and cells whose intervention had no neuron to act on, and end with ``notes``, a paragraph each. LaTeX
+    needs the package booktabs. Same input, same bytes. Returns the three paths. Raises ValueError for an unknown
+    ``kind``.
     """
     if kind not in DECIMALS:
         raise ValueError(f"kind of table {kind!r}: write one of {', '.join(DECIMALS)}")
-    header, body = printed(frame, DECIMALS[kind])
+    header, body = printed(frame, DECIMALS[kind], alpha)
     notes = list(notes)
     if "method" in frame and (frame["method"] == "").any():
         notes.insert(0, NO_METHOD)
@@ -203,15 +209,15 @@ def _percentage(path: str, name: str, text: str) -> float:
     except ValueError:
         value = math.nan
     if not 0 <= value <= 100:
-        raise ValueError(f"{path}: {name} is {text!r}; write a number from 0 to 100, or nothing if not measured")
+        raise ValueError(f"{path}: {name} is {text!r}; evaluate this condition again for a number from 0 to 100")
     return value
 
 
 # Gathering
 
 
-def _sources(task: str, metric: str | None) -> dict[str, str]:
-    """Suffix of a table's column -> key of the metrics."""
+def metric_columns(task: str, metric: str | None) -> dict[str, str]:
+    """Suffix of a table's column -> name of the metric in it; ValueError for an unknown task or metric."""
     if task == "xnli":
         return {"": "accuracy"}
     if task != "xquad":
@@ -220,6 +226,13 @@ def _sources(task: str, metric: str | None) -> dict[str, str]:
     if metric not in endings:
         raise ValueError(f"unknown metric {metric!r}; write one of {', '.join(endings)}")
     return {"_em": "exact_match" + endings[metric], "_f1": "f1" + endings[metric]}
+
+
+def _refuse_holes(wanted: Iterable[Condition], metrics: Mapping, names: Iterable[str]) -> None:
+    lacking = [c for c in dict.fromkeys(wanted) if any(name not in metrics.get(c, {}) for name in names)]
+    if lacking:
+        said = ", ".join(map(written, lacking))
+        raise ValueError(f"{len(lacking)} conditions of the table have no number: {said}; evaluate them first")
 
 
 def _title(titles: Mapping[str, str], model: str) -> str:

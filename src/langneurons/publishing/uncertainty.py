@@ -1,0 +1,86 @@
+"""What each number of a table can bear: its interval, and whether an intervention differs from none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from langneurons.conditions import Condition
+from langneurons.evaluation.significance import Predictions, compare, holm, interval, read_predictions
+
+Metrics = dict[Condition, dict[str, float | int]]
+
+ROUNDING = 1e-6  # of a percentage that was written in full precision and read back
+
+
+def with_uncertainty(
+    metrics: Mapping[Condition, Mapping[str, float | int]],
+    predictions: Mapping[Condition, str | os.PathLike],
+    names: Iterable[str],
+    level: float,
+    resamples: int,
+    seed: int,
+) -> Metrics:
+    """``metrics`` (as ``tables.read_metrics`` gives them) with the uncertainty of the metrics ``names``.
+
+    Each condition gains ``{name}_low`` and ``{name}_high``, the interval of confidence ``level`` in percent
+    (``significance.interval``); each with an intervention also ``{name}_p``, the two-sided p-value against the same
+    condition without (``significance.compare``), and ``{name}_p_holm``, corrected by Holm over all of them.
+    ``predictions`` are each condition's predictions file.
+
+    ValueError naming the file if a condition's predictions are not there or faulty, are not as many as its metrics
+    count, do not give its metrics, or are of other examples than those it is compared with.
+    """
+    names = list(names)
+    read: dict[Condition, Predictions] = {}
+    found: Metrics = {}
+    for condition, values in metrics.items():
+        if condition not in predictions:
+            raise ValueError(f"no predictions of {written(condition)}; evaluate this condition")
+        read[condition] = _checked(predictions[condition], condition, values, names)
+        found[condition] = dict(values)
+        for name in names:
+            low, high = interval(read[condition], name, level, resamples, seed)
+            found[condition] |= {f"{name}_low": low, f"{name}_high": high}
+    tested = []
+    for condition, own in read.items():
+        none = replace(condition, intervention="none")
+        if condition == none or none not in read:
+            continue
+        for name in names:
+            found[condition][f"{name}_p"] = compare(own, read[none], name, resamples, seed).p
+            tested.append((condition, name))
+    adjusted = holm([found[condition][f"{name}_p"] for condition, name in tested])
+    for (condition, name), p in zip(tested, adjusted, strict=True):
+        found[condition][f"{name}_p_holm"] = p
+    return found
+
+
+def corrected(metrics: Mapping[Condition, Mapping[str, float | int]]) -> list[float]:
+    """Every Holm-corrected p-value in what ``with_uncertainty`` gave."""
+    return [value for values in metrics.values() for name, value in values.items() if name.endswith("_p_holm")]
+
+
+def written(condition: Condition) -> str:
+    """A condition as its path says it."""
+    return "/".join(vars(condition).values())
+
+
+def _checked(
+    path: str | os.PathLike, condition: Condition, values: Mapping[str, float | int], names: list[str]
+) -> Predictions:
+    found = read_predictions(path, condition.task)
+    if len(found.ids) != values["examples"]:
+        raise ValueError(
+            f"{found.path}: holds {len(found.ids)} examples where the metrics count {values['examples']}; "
+            "evaluate this condition again"
+        )
+    for name in names:
+        mean = 100 * float(found.scores[name].mean())
+        if abs(mean - values[name]) > ROUNDING:
+            raise ValueError(
+                f"{found.path}: {name} is {mean:g} over these examples and {values[name]:g} in the metrics; "
+                "evaluate this condition again"
+            )
+    return found
