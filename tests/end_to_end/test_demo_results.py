@@ -53,5 +53,5 @@ def test_every_figure_is_there():
     for model in ("tiny-llama", "tiny-mistral"):
         for method in (*METHODS, "act-prob-90p"):
             for kind in kinds:
-                for ending in ("svg", "html"):
+                for ending in ("svg", "pdf", "html"):
                     assert (RESULTS / "figures" / f"{kind}.{model}.{method}.{ending}").stat().st_size > 1000

@@ -147,6 +147,9 @@ EDITS = {
         {"tables": {"activation_statistics": {"columns": ["mean", "p50"]}}},
         {"render_table": 1},
     ),
+    "significance.level": ({"significance": {"level": 0.9}}, {"render_table": 4}),
+    "significance.resamples": ({"significance": {"resamples": 500}}, {"render_table": 4}),
+    "run.compare_with_paper": ({"run": {"compare_with_paper": True}}, {"compare_with_paper": 5}),
     "run.tables, one more": (
         {"run": {"tables": ["xnli", "xquad_all_interventions"]}},
         {"evaluate": 30, "render_table": 1},

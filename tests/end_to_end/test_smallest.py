@@ -131,6 +131,7 @@ def test_every_table_and_figure_is_there(results):
         for ending in ("svg", "html"):
             figure = (results / f"figures/{kind}.{model}.{method}.{ending}").read_text(encoding="utf-8")
             assert f"<{ending}" in figure and len(figure) > 1000
+        assert (results / f"figures/{kind}.{model}.{method}.pdf").read_bytes().startswith(b"%PDF-")
     assert {p.name.partition(".")[0] for p in (results / "tables").iterdir()} == set(TABLES)
 
 
@@ -309,6 +310,53 @@ def test_the_tables_hold_the_metrics(results):
             if method:
                 assert row["neurons"] == metrics["neurons"]
     assert all(row["zero"] == "" for (_, method, _), row in table.items() if not method)  # missing is no number
+
+
+def test_the_tables_say_what_their_numbers_can_bear(results):
+    """Intervals and p-values of Table 1's miniature, by scipy alone from the predictions."""
+    titles = {"Tiny Llama": "tiny-llama", "Tiny Mistral": "tiny-mistral"}
+    methods = {"LAPE": "lape-set1", "Act Prob 90p": "act-prob-90p"}
+
+    def right(model, language, intervention):
+        path = condition_file(results, "predictions", (model, "xnli", "base", language, intervention), "parquet")
+        table = pq.read_table(path).to_pydict()
+        assert table["score"] == [float(p == g) for p, g in zip(table["prediction"], table["gold"], strict=True)]
+        return {i: p == g for i, p, g in zip(table["id"], table["prediction"], table["gold"], strict=True)}
+
+    tests = {}
+    table = rows(results / "tables/xnli.tsv")
+    for row in table:
+        for value in ("none", "zero"):
+            if row[value] == "":
+                continue
+            intervention = value if value == "none" else f"{value}@{methods[row['method']]}"
+            own = right(titles[row["model"]], row["language"], intervention)
+            interval = scipy.stats.binomtest(sum(own.values()), len(own)).proportion_ci(0.95, method="wilson")
+            ends = float(row[f"{value}_low"]), float(row[f"{value}_high"])
+            assert ends == pytest.approx((100 * interval.low, 100 * interval.high))
+        if row["method"]:
+            none = right(titles[row["model"]], row["language"], "none")
+            changed = [own[i] for i in own if own[i] != none[i]]
+            p = scipy.stats.binomtest(sum(changed), len(changed)).pvalue if changed else 1.0
+            assert float(row["zero_p"]) == pytest.approx(p)
+            tests[row["model"], row["method"]] = p
+    assert len(tests) == 4
+    least = min(tests, key=tests.get)
+    (row,) = [row for row in table if (row["model"], row["method"]) == least]
+    assert float(row["zero_p_holm"]) == pytest.approx(min(1, 4 * tests[least]))
+
+
+def test_a_table_without_a_prediction_is_not_written(finished, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    path = "results/tiny-llama/predictions/xquad/base/vi/p90@lape-set1.parquet"
+    table = pq.read_table(run / path)
+    pq.write_table(table.slice(1), run / path)
+    done = snakemake(run, "results/tables/xquad.tsv", "--rerun-triggers=mtime", warm=True)
+    assert done.returncode != 0
+    said = f"{path}: holds {len(table) - 1} examples where the metrics count {len(table)}; evaluate this condition"
+    assert said in done.stdout
+    assert not list((run / "results/tables").glob("xquad.*"))
 
 
 @pytest.fixture(scope="module")

@@ -73,6 +73,7 @@ def test_the_paper_is_planned_whole(dry_run, config):
         "draw_neurons": models * 3 * 3,
         "draw_perplexity": models * 3,
         "render_table": len(config.run.tables),
+        "compare_with_paper": len(config.run.tables),
     }
 
 
@@ -122,16 +123,96 @@ def test_the_rule_graph_holds_every_rule(dry_run, tmp_path):
     assert drawn == {*job_counts(dry_run[0]), "all"}
 
 
-def test_a_table_pulls_only_its_own_conditions(tmp_path, config):
-    counts = planned(tmp_path, "results/tables/xnli.tsv", configs=PAPER)
-    conditions = table_conditions(config, "xnli")
-    assert {c.task for c in conditions} == {"xnli"}
-    assert counts["evaluate"] == len(conditions)
-    assert counts["finetune"] == 2  # XNLI's base, of both models
-    assert counts["identify_neurons"] == 2 * 3  # not the random ones
-    assert counts["render_table"] == 1
-    elsewhere = ("download_xquad", "draw_neurons", "draw_perplexity", "measure_perplexity", "pack_heldout_tokens")
-    assert [rule for rule in elsewhere if rule in counts] == []
+# A table alone, counted by hand: fine-tunings, conditions, masks. The sources' baselines stand in Tables 1, 2, 4, 5.
+ALONE = {
+    "xnli": {"finetune": 2, "evaluate": 2 * (1 + 3 + 6 * 4), "identify_neurons": 2 * 3, "download_xnli": 5},
+    "xquad": {"finetune": 2, "evaluate": 2 * (1 + 3 + 6 * 4), "identify_neurons": 2 * 3, "download_xquad": 5},
+    "xnli_finetuning": {"finetune": 3 + 5, "evaluate": 9 * 5, "identify_neurons": 2, "download_xnli": 4},
+    "xnli_all_interventions": {"finetune": 2, "evaluate": 2 * (1 + 3 + 6 * 8), "identify_neurons": 2 * 3},
+    "xquad_all_interventions": {"finetune": 2, "evaluate": 2 * (1 + 3 + 6 * 8), "identify_neurons": 2 * 3},
+    "activation_statistics": {"summarize_activations": 2 * 5},
+    "xnli_finetuning_all": {"finetune": 8 + 7, "evaluate": 18 * 5, "identify_neurons": 3, "download_xnli": 4},
+    # The random masks copy the numbers of LAPE's of both sets.
+    "xnli_random_neurons": {"finetune": 2 * 3, "evaluate": 2 * 3, "identify_neurons": 2 * 3, "download_xnli": 4},
+}
+
+
+@pytest.mark.parametrize("table", ALONE)
+def test_each_table_alone_pulls_its_own_and_no_more(tmp_path, table):
+    counts = planned(tmp_path, f"results/tables/{table}_vs_paper.md", configs=PAPER)
+    expected = {"render_table": 1, "compare_with_paper": 1} | ALONE[table]
+    assert {rule: counts.get(rule) for rule in expected} == expected
+    task = "xquad" if table.startswith("xquad") else "xnli"
+    tasks = {"download_xnli", "download_xquad"} - ({f"download_{task}"} if "evaluate" in expected else set())
+    foreign = {"draw_neurons", "draw_perplexity", "measure_perplexity", "pack_heldout_tokens", *tasks}
+    assert not foreign & set(counts)
+
+
+def test_only_the_paper_s_own_configuration_is_set_beside_it(tmp_path):
+    demo = ("config/demo.yaml",)
+    counts = planned(tmp_path, configs=demo)
+    assert "render_table" in counts and "compare_with_paper" not in counts
+    done = parse(tmp_path, "--dry-run", "results/demo/tables/xnli_vs_paper.tsv", configs=demo)
+    assert done.returncode != 0 and "No rule to produce results/demo/tables/xnli_vs_paper.tsv" in done.stdout
+
+
+# Which file is which of the paper's figures. Its text gives each kind's numbers; within a kind they go by model, then
+# by method, as here.
+FIGURES = {
+    1: "perplexity_change.llama-3.1-8b.lape-set1",
+    2: "neuron_counts.llama-3.1-8b.lape-set1",
+    3: "neuron_counts.llama-3.1-8b.lape-set6",
+    4: "neuron_counts.llama-3.1-8b.act-prob-90p",
+    5: "neuron_counts.mistral-nemo.lape-set1",
+    6: "neuron_counts.mistral-nemo.lape-set6",
+    7: "neuron_counts.mistral-nemo.act-prob-90p",
+    8: "neuron_overlap.llama-3.1-8b.lape-set1",
+    9: "neuron_overlap.llama-3.1-8b.lape-set6",
+    10: "neuron_overlap.llama-3.1-8b.act-prob-90p",
+    11: "neuron_overlap.mistral-nemo.lape-set1",
+    12: "neuron_overlap.mistral-nemo.lape-set6",
+    13: "neuron_overlap.mistral-nemo.act-prob-90p",
+    14: "neuron_layers.llama-3.1-8b.lape-set1",
+    15: "neuron_layers.llama-3.1-8b.lape-set6",
+    16: "neuron_layers.llama-3.1-8b.act-prob-90p",
+    17: "neuron_layers.mistral-nemo.lape-set1",
+    18: "neuron_layers.mistral-nemo.lape-set6",
+    19: "neuron_layers.mistral-nemo.act-prob-90p",
+    20: "perplexity_change.llama-3.1-8b.lape-set6",
+    21: "perplexity_change.llama-3.1-8b.act-prob-90p",
+    22: "perplexity_change.mistral-nemo.lape-set1",
+    23: "perplexity_change.mistral-nemo.lape-set6",
+    24: "perplexity_change.mistral-nemo.act-prob-90p",
+}
+
+
+def test_the_paper_s_24_figures_are_planned_in_three_formats(tmp_path):
+    done = parse(tmp_path, "--dry-run", "figures", configs=PAPER)
+    assert done.returncode == 0, done.stdout
+    drawn = set(re.findall(r"results/figures/[\w.-]+\.[a-z]+", done.stdout))
+    assert drawn == {
+        f"results/figures/{name}.{ending}" for name in FIGURES.values() for ending in ("svg", "pdf", "html")
+    }
+    assert list(FIGURES) == list(range(1, 25)) and len(drawn) == 3 * 24
+
+
+@pytest.mark.parametrize(("number", "languages", "perplexity"), [(13, 5, 0), (20, 10, 1)])
+def test_a_figure_alone_pulls_its_own_mask(tmp_path, number, languages, perplexity):
+    counts = planned(tmp_path, f"results/figures/{FIGURES[number]}.pdf", configs=PAPER)
+    shards = 10
+    expected = {
+        "download_model": 1,
+        "download_corpus_shard": languages * shards,
+        "pack_tokens": languages * shards,
+        "collect_activations": languages * shards,
+        "merge_activations": languages,
+        "identify_neurons": 1,
+    }
+    if perplexity:
+        expected |= {"pack_heldout_tokens": languages, "measure_perplexity": 1, "draw_perplexity": 1}
+    else:
+        expected |= {"draw_neurons": 1}
+    assert counts == expected
 
 
 def test_one_condition_can_be_asked_for_by_its_path(tmp_path):
