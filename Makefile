@@ -10,7 +10,7 @@ demo: $(READY)
 	$(BIN)/python -m langneurons.warm $(BIN)/snakemake --profile profiles/demo
 	@echo
 	@echo "Tables:  results/demo/tables/   (start with xnli.md)"
-	@echo "Figures: results/demo/figures/  (.svg, and .html to open in a browser)"
+	@echo "Figures: results/demo/figures/  (.svg, .pdf, and .html to open in a browser)"
 
 test: $(READY) lint
 	$(BIN)/python -m pytest

@@ -37,6 +37,7 @@ PRELOADED = (
     "transformers.trainer",
     "datasets",
     "altair",
+    "scipy.stats",
 )
 
 

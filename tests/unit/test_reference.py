@@ -260,7 +260,7 @@ def test_the_comparison_as_written(tmp_path):
     cells = [list(line.values()) for line in markdown(paths[1])]
     assert list(markdown(paths[1])[0]) == [*header, "Paper inside"]
     assert cells[0] == ["Llama", "LAPE", "vi", "none", "accuracy", "80.0", "80.5", "-0.5", "79.0 to 80.4", "no"]
-    assert cells[1] == ["Llama", "LAPE", "vi", "zero", "accuracy", "79.8", "79.8", "+0.0", "79.8 to 80.5", "yes"]
+    assert cells[1] == ["Llama", "LAPE", "vi", "zero", "accuracy", "79.8", "79.8", "0.0", "79.8 to 80.5", "yes"]
     assert "in our 95 % interval in 1 of 2 cases" in md
     assert "58 numbers of the paper's Table 1 have no counterpart here" in md
 

@@ -34,6 +34,7 @@ MODELS = {"Llama 3.1": "llama-3.1-8b", "Mistral Nemo": "mistral-nemo"}
 
 LABELS = ("model", "method", "finetuned_neurons", "language")
 COLUMNS = ("ours", "low", "high", "theirs", "difference", "inside")
+PRINTED = {"exact_match": "EM", "f1": "F1"}
 _METRICS = {"_em": "exact_match", "_f1": "f1"}
 
 
@@ -137,8 +138,8 @@ def write_comparison(
     labels = [name for name in frame.columns if name not in COLUMNS]
     header = [HEADINGS.get(name, name.capitalize()) for name in labels] + ["Ours", "Paper", "Difference"]
     body = [
-        [line[name] for name in labels]
-        + [f"{line['ours']:.{decimals}f}", f"{line['theirs']:.{decimals}f}", f"{line['difference']:+.{decimals}f}"]
+        [PRINTED.get(line[name], line[name]) for name in labels]
+        + [f"{line['ours']:.{decimals}f}", f"{line['theirs']:.{decimals}f}", _signed(line["difference"], decimals)]
         for line in frame.to_dict("records")
     ]
     if frame["low"].notna().any():
@@ -155,6 +156,11 @@ def write_comparison(
 def missing_numbers(path: str | os.PathLike, table: str, titles: Mapping[str, str]) -> int:
     """How many of the paper's numbers our table at ``path`` has no counterpart of."""
     return len(paper_numbers(table).keys() - our_numbers(path, titles).keys())
+
+
+def _signed(difference: float, decimals: int) -> str:
+    text = f"{difference:+.{decimals}f}"
+    return text if float(text) else text.lstrip("+-")
 
 
 def _column(cell: Cell) -> dict[str, str]:
