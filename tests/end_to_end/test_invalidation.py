@@ -148,8 +148,8 @@ EDITS = {
         {"render_table": 1},
     ),
     "significance.level": ({"significance": {"level": 0.9}}, {"render_table": 4}),
-    "significance.resamples": ({"significance": {"resamples": 500}}, {"render_table": 4}),
-    "run.compare_with_paper": ({"run": {"compare_with_paper": True}}, {"compare_with_paper": 5}),
+    "significance.resamples": ({"significance": {"resamples": 500}}, {"render_table": 1}),
+    "run.compare_with_paper, of other models": ({"run": {"compare_with_paper": True}}, {}),
     "run.tables, one more": (
         {"run": {"tables": ["xnli", "xquad_all_interventions"]}},
         {"evaluate": 30, "render_table": 1},

@@ -80,8 +80,9 @@ def table_files():
 
 
 def compared_tables():
-    """Tables that can be set beside the paper's."""
-    return [name for name in reference.TABLES if name in settings.tables] if settings.run.compare_with_paper else []
+    """Tables that can be set beside the paper's: of its name, and with a model of its."""
+    known = [name for name in reference.TABLES if name in settings.tables and settings.run.compare_with_paper]
+    return [name for name in known if {*table_models(name)} & {*reference.MODELS.values()}]
 
 
 def figure_files():
@@ -145,7 +146,7 @@ def method_params(wildcards):
 def table_input(wildcards):
     table = settings.tables[wildcards.table]
     if table.kind == "statistics":
-        models = table.models or settings.run.models
+        models = table_models(wildcards.table)
         return {"statistics": [paths.statistics(m, language) for m in models for language in table.languages]}
     conditions = table_conditions(settings, wildcards.table)
     return {
@@ -158,14 +159,19 @@ def table_params(name):
     """What a table's layout depends on: its own section, its rows, its models' titles, its task's metric."""
     table = settings.tables[name]
     chosen = table.model_dump()
-    models = table.models or settings.run.models
-    chosen["titles"] = {m: settings.models[m].title for m in models}
+    chosen["titles"] = {m: settings.models[m].title for m in table_models(name)}
     if table.kind != "statistics":
         chosen["rows"] = [asdict(row) for row in table_rows(settings, name)]
         chosen["baselines"] = [asdict(c) for c in baselines(settings, name)]
         chosen["metric"] = table_metric(name)
-        chosen["significance"] = settings.significance.model_dump() | {"seed": settings.seed}
+        chosen["significance"] = {"level": settings.significance.level}
+        if table.task == "xquad":  # the one that draws
+            chosen["significance"] |= {"resamples": settings.significance.resamples, "seed": settings.seed}
     return chosen
+
+
+def table_models(name):
+    return settings.tables[name].models or settings.run.models
 
 
 def table_metric(name):

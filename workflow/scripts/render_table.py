@@ -16,14 +16,12 @@ with job(snakemake.log[0]):
         frame = tables.statistics_table(paths, spec["columns"], spec["titles"])
         tables.write_table(frame, stem, spec["kind"], captions.STATISTICS)
     else:
-        s, task = spec["significance"], spec["task"]
+        s, task = dict(spec["significance"]), spec["task"]
         metrics = with_uncertainty(
             tables.read_metrics(snakemake.input.metrics),
             {condition_of(path): path for path in snakemake.input.predictions},
             tables.metric_columns(task, spec["metric"]).values(),
-            s["level"],
-            s["resamples"],
-            s["seed"],
+            **s,
         )
         rows = [Row(**row | {"cells": {k: Condition(**c) for k, c in row["cells"].items()}}) for row in spec["rows"]]
         frame = tables.condition_table(
@@ -36,5 +34,5 @@ with job(snakemake.log[0]):
             baselines=[Condition(**c) for c in spec["baselines"]],
         )
         text, notes = captions.caption(task, spec["kind"], spec["metric"])
-        notes += captions.uncertainty(task, corrected(metrics), s["level"], s["resamples"])
+        notes += captions.uncertainty(task, corrected(metrics), s["level"], s.get("resamples"))
         tables.write_table(frame, stem, spec["kind"], text, notes, alpha=1 - s["level"])

@@ -26,23 +26,19 @@ def caption(task: str, kind: str, metric: str | None = None) -> tuple[str, list[
     return f"{TASKS[task]}: {KINDS[kind]}.", [METRICS[metric]] if metric else []
 
 
-def uncertainty(task: str, adjusted: list[float], level: float, resamples: int) -> list[str]:
+def uncertainty(task: str, adjusted: list[float], level: float, resamples: int | None = None) -> list[str]:
     """Notes on a table's intervals and comparisons with no intervention.
 
-    ``adjusted``: the Holm-corrected p-values of all comparisons of the table.
+    ``adjusted``: the Holm-corrected p-values of all comparisons of the table; ``resamples``: draws of the bootstrap,
+    for XQuAD.
     """
-    alpha = 1 - level
-    intervals = {
-        "xnli": "Wilson's",
-        "xquad": f"by bootstrap, {resamples:,} draws of whole paragraphs",
-    }
-    tests = {
-        "xnli": "exact McNemar test",
-        "xquad": "exact McNemar test of exact match, paired bootstrap of F1",
-    }
-    notes = []
+    alpha, notes = 1 - level, []
+    test, kind = "exact McNemar test", "Wilson's"
+    if task == "xquad":
+        test = "exact McNemar test of exact match, paired bootstrap of F1"
+        kind = f"by bootstrap, {resamples:,} draws of whole paragraphs"
     if adjusted:
-        test = f"{tests[task]}, Holm's correction over the {len(adjusted)} comparisons of this table"
+        test = f"{test}, Holm's correction over the {len(adjusted)} comparisons of this table"
         if any(p <= alpha for p in adjusted):
             notes.append(f"* differs from No Int on the same examples: p at most {alpha:g} ({test}).")
         else:
@@ -51,7 +47,7 @@ def uncertainty(task: str, adjusted: list[float], level: float, resamples: int) 
             )
         if task == "xquad" and 2 / (resamples + 1) * len(adjusted) > alpha:
             notes.append(f"{resamples:,} draws are too few to tell any F1 apart after the correction: draw more.")
-    notes.append(f"The TSV has each number's {100 * level:g} % interval ({intervals[task]}).")
+    notes.append(f"The TSV has each number's {100 * level:g} % interval ({kind}).")
     return notes
 
 

@@ -12,7 +12,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, NamedTuple
 
 from langneurons.files import write_atomically
-from langneurons.publishing.table_formats import HEADINGS, UNCERTAINTY, to_markdown, to_tsv
+from langneurons.publishing.table_formats import HEADINGS, MISSING, UNCERTAINTY, to_markdown, to_tsv
 
 if TYPE_CHECKING:
     import pandas
@@ -123,7 +123,9 @@ def compare_with_paper(path: str | os.PathLike, table: str, titles: Mapping[str,
         values = (own["ours"], own.get("low", pd.NA), own.get("high", pd.NA), number, own["ours"] - number, between)
         lines.append(line | dict(zip(COLUMNS, values, strict=True)))
     if not lines:
-        raise ValueError(f"{path}: no number stands for one of the paper's {table}; leave out run.compare_with_paper")
+        raise ValueError(
+            f"{path}: no number stands for one of the paper's {table}; set run.compare_with_paper to false"
+        )
     frame = pd.DataFrame(lines).astype({name: "Float64" for name in COLUMNS[:-1]} | {"inside": "string"})
     return frame.drop(columns=[name for name in ("method", "finetuned_neurons") if (frame[name] == "").all()])
 
@@ -142,10 +144,12 @@ def write_comparison(
         + [f"{line['ours']:.{decimals}f}", f"{line['theirs']:.{decimals}f}", _signed(line["difference"], decimals)]
         for line in frame.to_dict("records")
     ]
-    if frame["low"].notna().any():
+    measured = frame["low"].notna().tolist()
+    if any(measured):
         header += [f"Our {100 * level:g} % interval", "Paper inside"]
-        for cells, line in zip(body, frame.to_dict("records"), strict=True):
-            cells += [f"{line['low']:.{decimals}f} to {line['high']:.{decimals}f}", line["inside"]]
+        for cells, line, known in zip(body, frame.to_dict("records"), measured, strict=True):
+            between = [f"{line['low']:.{decimals}f} to {line['high']:.{decimals}f}", line["inside"]] if known else []
+            cells += between or [MISSING, MISSING]
     texts = {"tsv": to_tsv(frame), "md": to_markdown(header, body, caption, list(notes))}
     for ending, text in texts.items():
         with write_atomically(f"{os.fspath(stem)}.{ending}") as partial:

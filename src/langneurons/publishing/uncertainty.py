@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from langneurons.conditions import Condition
-from langneurons.evaluation.significance import Predictions, compare, holm, interval, read_predictions
+from langneurons.evaluation.significance import RESAMPLES, Predictions, compare, holm, interval, read_predictions
 
 Metrics = dict[Condition, dict[str, float | int]]
 
@@ -19,15 +19,16 @@ def with_uncertainty(
     predictions: Mapping[Condition, str | os.PathLike],
     names: Iterable[str],
     level: float,
-    resamples: int,
-    seed: int,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> Metrics:
     """``metrics`` (as ``tables.read_metrics`` gives them) with the uncertainty of the metrics ``names``.
 
     Each condition gains ``{name}_low`` and ``{name}_high``, the interval of confidence ``level`` in percent
     (``significance.interval``); each with an intervention also ``{name}_p``, the two-sided p-value against the same
     condition without (``significance.compare``), and ``{name}_p_holm``, corrected by Holm over all of them.
-    ``predictions`` are each condition's predictions file.
+    ``predictions`` are each condition's predictions file; ``resamples`` and ``seed`` are a bootstrap's, which
+    accuracy has none of.
 
     ValueError naming the file if a condition's predictions are not there or faulty, are not as many as its metrics
     count, do not give its metrics, or are of other examples than those it is compared with.
