@@ -34,6 +34,22 @@ class Row:
     cells: dict[str, Condition]
 
 
+@dataclass(frozen=True)
+class ControlRow:
+    """A row of a table of random controls: one intervention on the language's own neurons, and on random ones.
+
+    ``random``: a condition a method of kind random that is like ``comparison``, in the configuration's order.
+    """
+
+    model: str
+    comparison: str
+    language: str
+    intervention: str
+    none: Condition
+    own: Condition
+    random: tuple[Condition, ...]
+
+
 def split_finetuning(finetuning: str) -> tuple[tuple[str, ...], str | None]:
     """``en+vi@lape-set1`` -> (("en", "vi"), "lape-set1"); ``base`` -> ((), None)."""
     if finetuning == "base":
@@ -96,8 +112,37 @@ def _finetunings(table: ConditionTable, source: str, target: str, method: str) -
     return [(labels[which], f"{labels[which]}@{method}") for which in table.neurons]
 
 
+def random_controls(config: Config, comparison: str) -> list[str]:
+    """Methods of random neurons, as many a layer as ``comparison``'s: its controls, a seed each."""
+    return [name for name, spec in config.methods.items() if spec.kind == "random" and spec.like == comparison]
+
+
+def control_rows(config: Config, name: str) -> list[ControlRow]:
+    """Rows of table ``name`` of kind random_controls, in print order."""
+    table = config.tables[name]
+    rows = []
+    for model in table.models or config.run.models:
+        for comparison in table.comparisons:
+            for language in table.languages or getattr(config.tasks, table.task).languages:
+
+                def condition(intervention: str, model=model, language=language) -> Condition:
+                    return Condition(model, table.task, "base", language, intervention)
+
+                method, controls = config.comparisons[comparison][language], random_controls(config, comparison)
+                for value in table.interventions:
+                    own, none = condition(f"{value}@{method}"), condition("none")
+                    random = tuple(condition(f"{value}@{control}") for control in controls)
+                    rows.append(ControlRow(model, comparison, language, value, none, own, random))
+    return rows
+
+
 def table_conditions(config: Config, name: str) -> list[Condition]:
-    """Every condition that table ``name`` prints, and its models' source-language baseline."""
+    """Every condition that table ``name`` reads, its models' source-language baseline too; none of some kinds."""
+    if config.tables[name].kind == "random_controls":
+        rows = control_rows(config, name)
+        return sorted({c for row in rows for c in (row.none, row.own, *row.random)})
+    if not isinstance(config.tables[name], ConditionTable):
+        return []
     rows = table_rows(config, name)
     wanted = {cell for row in rows for cell in row.cells.values()}
     return sorted(wanted | set(baselines(config, name)))

@@ -166,7 +166,7 @@ def test_numbers_stand_in_the_cells(tmp_path, mask):
     charts = drawn(tmp_path, mask)
     for name, numbers in {"neuron_counts": "5401", "neuron_overlap": "5300340000000001"}.items():
         save_chart(charts[name], tmp_path / f"{name}.svg")
-        texts = [text for text in texts_of(tmp_path / f"{name}.svg") if re.fullmatch(r"\d", text)]
+        texts = [text for text in texts_of(tmp_path / f"{name}.svg") if re.fullmatch(r"\d", text or "")]
         assert "".join(texts).endswith(numbers)
 
 

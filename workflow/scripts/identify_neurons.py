@@ -9,7 +9,8 @@ with job(snakemake.log[0]):
     if spec["kind"] == "random":
         mask = identify_random(method, spec, list(snakemake.input.masks))
     else:
-        mask = identify(method, spec, dict(zip(spec["languages"], snakemake.input.activations, strict=True)))
+        files = ([path] for path in snakemake.input.activations)
+        mask = identify(method, spec, dict(zip(spec["languages"], files, strict=True)))
     mask.write(snakemake.output[0])
     for language in mask.languages:
         print(f"{language}: {mask.count(language)} neurons")

@@ -108,13 +108,18 @@ def read_positive(path: str | os.PathLike) -> tuple[np.ndarray, int, dict]:
 
 
 def merge_files(paths: Sequence[str | os.PathLike], out: str | os.PathLike) -> None:
-    """Add up the counts of files, in any order, into one: the same bytes whatever the order.
-
-    They must be of one model, language, site, bin layout and batch percentiles, and of different shards. ValueError,
-    naming the file, if not, and as ``read_counts``; nothing is written then. Memory: one file's counts, dense.
-    """
+    """Write what ``sum_files`` gives: the same bytes in any order of the files. An error leaves nothing written."""
     if not paths:
         raise ValueError(f"{out}: nothing to merge; give at least one file of counts")
+    write_counts(out, *sum_files(paths))
+
+
+def sum_files(paths: Sequence[str | os.PathLike]) -> tuple[NeuronCounts, dict]:
+    """Add up the counts of files, in any order: the counts, and the metadata of ``write_counts`` with all shards.
+
+    They must be of one model, language, site, bin layout and batch percentiles, and of different shards. ValueError,
+    naming the file, if not, and as ``read_counts``. Memory: one file's counts, dense.
+    """
     read = [read_metadata(path) for path in paths]
     first, common = read[0]
     seen: dict[str, str | os.PathLike] = {}
@@ -130,7 +135,7 @@ def merge_files(paths: Sequence[str | os.PathLike], out: str | os.PathLike) -> N
     counts = _room([own for own, _ in read])
     for path, (own, _) in zip(paths, read, strict=True):
         _add_file(path, own, counts)
-    write_counts(out, counts, {**common, "shards": sorted(seen)})
+    return counts, {**common, "shards": sorted(seen)}
 
 
 def _same(path, other, key: str, found, expected) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from langneurons.identification.mask import NeuronMask, mask_from
 
 
-def identify(method: str, spec: Mapping, activations: Mapping[str, str | os.PathLike]) -> NeuronMask:
-    """The mask of ``spec`` (kind lape or activation_probability) from the merged counts of each language.
+def identify(method: str, spec: Mapping, activations: Mapping[str, Sequence[str | os.PathLike]]) -> NeuronMask:
+    """The mask of ``spec`` (kind lape or activation_probability) from the counts of each language.
 
+    ``activations``: language -> its files of counts, which are added up: the merged one, or some of its shards.
     ``spec`` holds the keys of the configuration's method. Raises ValueError naming the file if the counts
     are of different models or shapes.
     """
@@ -21,17 +22,20 @@ def identify(method: str, spec: Mapping, activations: Mapping[str, str | os.Path
         from langneurons.identification.lape import select_lape
 
         probabilities, model = {}, _SameModel()
-        for language, path in activations.items():
-            positive, tokens, metadata = read_positive(path)
-            model.check(path, metadata["model"], positive.shape)
-            probabilities[language] = positive / tokens
+        for language, paths in activations.items():
+            active, seen = np.int64(0), 0
+            for path in paths:
+                positive, tokens, metadata = read_positive(path)
+                model.check(path, metadata["model"], positive.shape)
+                active, seen = active + positive, seen + tokens
+            probabilities[language] = active / seen
         chosen = select_lape(probabilities, spec["top_fraction"], spec["activity_quantile"])
     else:
         from langneurons.identification.activation_probability import select_by_relevance
 
         relevance, tokens, model = {}, {}, _SameModel()
-        for language, path in activations.items():
-            relevance[language], tokens[language] = _relevance(path, spec, model)
+        for language, paths in activations.items():
+            relevance[language], tokens[language] = _relevance(paths, spec, model)
         chosen = select_by_relevance(relevance, tokens, spec["top_fraction"])
     entries, scores, details = chosen
     layers, width = model.shape
@@ -47,13 +51,13 @@ def identify(method: str, spec: Mapping, activations: Mapping[str, str | os.Path
     )
 
 
-def _relevance(path: str | os.PathLike, spec: Mapping, model: _SameModel) -> tuple[np.ndarray, int]:
+def _relevance(paths: Sequence[str | os.PathLike], spec: Mapping, model: _SameModel) -> tuple[np.ndarray, int]:
     """Share of tokens above the threshold [L, D] (paper, section 2.1), and the number of tokens."""
     from langneurons.activations import statistics
-    from langneurons.activations.storage import read_counts
+    from langneurons.activations.storage import sum_files
 
-    counts, metadata = read_counts(path)
-    model.check(path, metadata["model"], counts.shape)
+    counts, metadata = sum_files(paths)
+    model.check(paths[0], metadata["model"], counts.shape)
     percentile = spec["percentile"]
     if spec["threshold"] == "batch_mean":
         thresholds = statistics.batch_mean(counts, percentile)

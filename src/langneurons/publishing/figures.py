@@ -65,7 +65,7 @@ def neuron_overlap(mask_path: str | os.PathLike, title: str, width: int, height:
         alt.Color("shared:Q", legend=None, scale=alt.Scale(type="sqrt", domain=[0, most], scheme=AMOUNT)),
     )
     numbers = _cell_numbers(chart, alt.Text("shared:Q", format=",d"), "shared", len(mask.languages), width)
-    lines = [f"Neurons that two languages share ({mask.method}); on the diagonal, all of the language"]
+    lines = [f"Neurons that two languages share ({mask.method})", "on the diagonal, all of the language"]
     return _finish(none + cells + numbers, title, lines, width, height)
 
 
@@ -100,15 +100,25 @@ def perplexity_change(tsv_path: str | os.PathLike, title: str, width: int, heigh
     ``change`` is a grey cell with a dash. Raises ValueError naming the file for a missing column, a repeated pair or
     a change that is no number.
     """
-    changes = _read_changes(tsv_path)
+    lines = [f"Change of perplexity with a language's neurons at zero ({Path(tsv_path).stem})"]
+    return change_matrix(_read_changes(tsv_path), title, lines, width, height, printed=0.01)
+
+
+def change_matrix(
+    changes: list[dict], title: str, lines: list[str], width: int, height: int, printed: float
+) -> alt.Chart:
+    """Matrix of ``changes``: dictionaries of language, zeroed, neurons, change (None: a grey cell) and its label.
+
+    ``printed``: the smallest step that a label shows. The colours are those of ``perplexity_change``.
+    """
     zeroed = list(dict.fromkeys(row["zeroed"] for row in changes))
     texts = dict.fromkeys(row["language"] for row in changes)
     texts = [code for code in zeroed if code in texts] + [code for code in texts if code not in zeroed]
     size = sorted(abs(row["change"]) for row in changes if row["change"]) or [0.0]
-    most = max(size[-1], 0.1)  # what prints as 0.00 stays pale, here and in the constant
+    most = max(size[-1], 10 * printed)  # what prints as 0.00 stays pale, here and in the constant
     scale = alt.Scale(
         type="symlog",
-        constant=max(size[len(size) // 2], 0.005),
+        constant=max(size[len(size) // 2], printed / 2),
         domain=[-most, most],
         domainMid=0,
         scheme=alt.SchemeParams(name="blueorange"),
@@ -120,9 +130,7 @@ def perplexity_change(tsv_path: str | os.PathLike, title: str, width: int, heigh
     )
     none, cells = _cells(chart, "isValid(datum.change)", alt.Color("change:Q", legend=None, scale=scale))
     numbers = _cell_numbers(chart, alt.Text("label:N"), "change", len(texts), width)
-    method = Path(tsv_path).stem
-    lines = [f"Change of perplexity with a language's neurons at zero ({method})", "orange: worse, blue: better"]
-    return _finish(none + cells + numbers, title, lines, width, height)
+    return _finish(none + cells + numbers, title, [*lines, "orange: worse, blue: better"], width, height)
 
 
 def save_chart(chart: alt.Chart, path: str | os.PathLike) -> None:

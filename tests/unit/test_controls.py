@@ -1,0 +1,273 @@
+"""The controls' data frames: against scipy, numpy and numbers worked out by hand."""
+
+import csv
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from langneurons.conditions import Condition, ControlRow
+from langneurons.evaluation.perplexity import COLUMNS, perplexity_rows, write_perplexity
+from langneurons.evaluation.significance import Predictions
+from langneurons.identification.activation_probability import select_by_relevance
+from langneurons.identification.mask import mask_from
+from langneurons.publishing import controls
+from langneurons.publishing.control_tables import write_control_table
+
+TITLES = {"m": "Model M"}
+
+
+def condition(intervention, language="vi"):
+    return Condition("m", "xnli", "base", language, intervention)
+
+
+def row(language="vi"):
+    names = ("none", "zero@lape", "zero@random-0", "zero@random-1", "zero@random-2")
+    none, own, *random = (condition(name, language) for name in names)
+    return ControlRow("m", "LAPE", language, "zero", none, own, tuple(random))
+
+
+def predictions(scores, path="p", ids=None):
+    scores = np.asarray(scores, float)
+    ids = tuple(f"e{i:04}" for i in range(len(scores))) if ids is None else ids
+    return Predictions(path, ids, np.array(ids), {"accuracy": scores})
+
+
+def frame_of(by_language, neurons=5):
+    """The table of scores: language -> those of none, own and three draws."""
+    rows = [row(language) for language in by_language]
+    read = {
+        c: predictions(scores, path=c.intervention)
+        for r in rows
+        for c, scores in zip((r.none, r.own, *r.random), by_language[r.language], strict=True)
+    }
+    return controls.random_controls(rows, read.get, dict.fromkeys(read, neurons), ["accuracy"], TITLES)
+
+
+def scores(right, of=200, start=0):
+    values = np.zeros(of)
+    values[start : start + right] = 1
+    return values
+
+
+def test_numbers_are_the_means_and_their_range():
+    frame = frame_of({"vi": [scores(100), scores(60), scores(96), scores(98), scores(103)]})
+    (line,) = frame.to_dict("records")
+    assert tuple(frame.columns) == controls.RANDOM_COLUMNS
+    assert (line["model"], line["method"], line["language"], line["intervention"]) == ("Model M", "LAPE", "vi", "zero")
+    assert (line["neurons"], line["draws"], line["metric"]) == (5, 3, "accuracy")
+    assert (line["none"], line["own"], line["random_low"], line["random_high"]) == (50.0, 30.0, 48.0, 51.5)
+    assert line["random_mean"] == pytest.approx((48 + 49 + 51.5) / 3)
+    assert line["difference"] == pytest.approx(30 - (48 + 49 + 51.5) / 3)
+
+
+def test_a_large_effect_is_more_than_random_and_a_small_one_is_not():
+    none = scores(100)
+    frame = frame_of(
+        {
+            "vi": [none, scores(60), scores(98), scores(99), scores(101)],  # far below all
+            "hi": [none, scores(98), scores(99), scores(100), scores(101)],  # beyond all, but by next to nothing
+            "ur": [none, none, none, none, none],  # nothing changes
+        }
+    )
+    assert frame["more_than_random"].tolist() == ["yes", "no", "no"]
+    assert frame["differs_from_none"].tolist() == ["yes", "no", "no"]
+    assert frame["p_random"].tolist()[2] == frame["p_none"].tolist()[2] == 1.0
+
+
+def test_random_neurons_that_do_more_are_not_taken_for_own_ones():
+    """Own neurons differ from random ones, but it is the random ones that change the result."""
+    frame = frame_of({"vi": [scores(100), scores(100), scores(50), scores(52), scores(48)]})
+    assert frame["p_random_holm"].item() <= 0.05
+    assert frame["more_than_random"].item() == "no"
+
+
+def test_own_neurons_within_the_draws_are_no_more_than_random():
+    """One draw does as much as the own neurons: the mean of the draws alone would hide it."""
+    frame = frame_of({"vi": [scores(100), scores(60), scores(55), scores(100), scores(100)]})
+    assert frame["p_random_holm"].item() <= 0.05
+    assert frame["more_than_random"].item() == "no"
+
+
+def test_p_values_are_mcnemars_and_the_bootstraps():
+    rng = np.random.default_rng(3)
+    none, own, *draws = (rng.random(400) < share for share in (0.5, 0.45, 0.5, 0.5, 0.5))
+    (line,) = frame_of({"vi": [none, own, *draws]}).to_dict("records")
+    gained, lost = int((own & ~none).sum()), int((none & ~own).sum())
+    assert line["p_none"] == pytest.approx(scipy.stats.binomtest(gained, gained + lost).pvalue)
+    difference = own - np.mean(draws, axis=0)
+    # The bootstrap's p of a mean of hundreds of independent differences is close to the t test's.
+    assert line["p_random"] == pytest.approx(scipy.stats.ttest_1samp(difference, 0).pvalue, rel=0.15, abs=0.01)
+
+
+def test_p_values_are_corrected_over_the_table():
+    frame = frame_of({"vi": [scores(100), scores(80), *[scores(100)] * 3], "hi": [scores(100), *[scores(99)] * 4]})
+    for name in ("p_none", "p_random"):
+        small, large = sorted(frame[name])
+        assert sorted(frame[f"{name}_holm"]) == [min(1, 2 * small), min(1, max(2 * small, large))]
+
+
+def test_another_number_of_random_neurons_is_refused():
+    rows = [row()]
+    counts = {c: 5 for c in (rows[0].own, *rows[0].random)} | {rows[0].random[1]: 4}
+    with pytest.raises(ValueError, match=r"m, vi: not as many random neurons .*zero@random-1: 4"):
+        controls.random_controls(rows, lambda c: predictions([1, 0]), counts, ["accuracy"], TITLES)
+
+
+def test_other_examples_are_refused_by_the_files_names():
+    rows = [row()]
+    counts = dict.fromkeys((rows[0].own, *rows[0].random), 5)
+
+    def read(c):
+        return predictions([1, 0], c.intervention, ("b", "a") if c.intervention.endswith("2") else ("a", "b"))
+
+    with pytest.raises(ValueError, match=r"zero@lape and zero@random-2 hold other examples or another order"):
+        controls.random_controls(rows, read, counts, ["accuracy"], TITLES)
+
+
+def test_the_level_decides_what_counts():
+    """p is exactly 0.0625 of one comparison: six of six changed for the worse would be 0.03, five of five are not."""
+    own = scores(5, of=40)
+    none = scores(10, of=40)
+    rows, counts = [row()], dict.fromkeys((row().own, *row().random), 5)
+    read = {c: predictions(none) for c in (rows[0].none, *rows[0].random)} | {rows[0].own: predictions(own)}
+    found = [
+        controls.random_controls(rows, read.get, counts, ["accuracy"], TITLES, level=level)["differs_from_none"].item()
+        for level in (0.95, 0.9)
+    ]
+    assert found == ["no", "yes"]
+
+
+def write_mask(path, neurons, languages=("en", "vi"), details=None):
+    entries = {"vi": {0: neurons}} if neurons else {}
+    scored = {"vi": {0: [0.0] * len(neurons)}} if neurons else {}
+    shape = {"layers": 2, "neurons_per_layer": 8, "model": "digest"}
+    mask_from("lape", entries, scored, languages=languages, details=details, **shape).write(path)
+    return path
+
+
+def test_halves_are_compared_language_by_language(tmp_path):
+    even, odd = write_mask(tmp_path / "even", [1, 2, 3]), write_mask(tmp_path / "odd", [2, 3, 4, 5])
+    frame = controls.split_half({("m", "lape"): (even, odd)}, TITLES)
+    assert frame["language"].tolist() == ["en", "vi"]
+    assert frame.iloc[0][["neurons_even", "neurons_odd", "shared"]].tolist() == [0, 0, 0]
+    assert frame["jaccard"].isna().tolist() == frame["jaccard_random"].isna().tolist() == [True, False]
+    assert frame.iloc[1][["neurons_even", "neurons_odd", "shared"]].tolist() == [3, 4, 2]
+    assert frame.iloc[1]["jaccard"] == pytest.approx(2 / 5)
+    shared = range(4)
+    weights = [scipy.stats.hypergeom(16, 3, 4).pmf(i) * i / (7 - i) for i in shared]
+    assert frame.iloc[1]["jaccard_random"] == pytest.approx(sum(weights))
+
+
+def test_the_relevance_spread_tells_noise_from_a_ranking(tmp_path):
+    rng = np.random.default_rng(0)
+    tokens, shape = 10_000, (2, 400)
+    relevance = {
+        "en": rng.binomial(tokens, 0.1, shape) / tokens,  # the same share everywhere: nothing but sampling
+        "vi": rng.binomial(tokens, rng.uniform(0.05, 0.15, shape)) / tokens,
+    }
+    relevance["hi"] = np.full(shape, 0.1)
+    *_, details = select_by_relevance(relevance, dict.fromkeys(relevance, tokens), 0.01)
+    path = write_mask(tmp_path / "mask", [], languages=list(relevance), details=details)
+    frame = controls.relevance_spread({("m", "act"): path}, TITLES).set_index("language")
+    assert frame.loc["en", "ratio"] == pytest.approx(1, abs=0.1)
+    noise = np.sqrt(0.1 * 0.9 / tokens)
+    assert frame["sampling_noise"].tolist() == pytest.approx([noise] * 3, rel=0.05)
+    assert frame.loc["vi", "ratio"] == pytest.approx(np.hypot(0.1 / np.sqrt(12), noise) / noise, rel=0.1)
+    assert frame.loc["hi", "spread"] == frame.loc["hi", "ratio"] == 0
+    assert frame.loc["vi", "note"] == ""
+    assert "the ranking means nothing" in frame.loc["hi", "note"]
+
+
+def test_a_mask_of_another_method_has_no_relevance(tmp_path):
+    path = write_mask(tmp_path / "lape.parquet", [1], details={"tau": 0.5})
+    with pytest.raises(ValueError, match=r"lape\.parquet: says nothing of the relevance"):
+        controls.relevance_spread({("m", "lape"): path}, TITLES)
+
+
+@pytest.fixture
+def perplexities(tmp_path):
+    base = {"en": (200.0, 100), "vi": (300.0, 100)}
+    zeroed = {"en": {"en": (210.0, 100), "vi": (300.0, 100)}, "vi": {"en": (199.0, 100), "vi": (330.0, 100)}}
+    rows = perplexity_rows(base, zeroed, {"en": 400, "vi": 250}, {"en": 3, "vi": 4})
+    write_perplexity(tmp_path / "lape.tsv", rows)
+    return tmp_path / "lape.tsv"
+
+
+def test_the_change_is_plain_and_in_bits_per_byte(perplexities):
+    frame = controls.perplexity_change({("m", "lape"): perplexities}, TITLES)
+    pairs = list(zip(frame["language"], frame["zeroed"], strict=True))
+    assert sorted(pairs) == [("en", "en"), ("en", "vi"), ("vi", "en"), ("vi", "vi")]
+    own = frame.set_index(["language", "zeroed"]).loc[("vi", "vi")]
+    assert own["change"] == pytest.approx(np.exp(3.3) - np.exp(3.0))
+    assert own["bits_per_byte_base"] == pytest.approx(300 / np.log(2) / 250)
+    assert own["bits_per_byte_change"] == pytest.approx(30 / np.log(2) / 250)
+    assert own["neurons"] == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda lines: [line.rpartition("\t")[0] for line in lines], "no column bits_per_byte_zeroed"),
+        (lambda lines: [*lines, lines[1]], "stands there twice"),
+        (lambda lines: [lines[0], lines[1].rpartition("\t")[0] + "\tnan"], "no number"),
+        (lambda lines: [lines[0], lines[1].rpartition("\t")[0] + "\t"], "no number"),
+        (lambda lines: lines[:1], "holds no row"),
+    ],
+)
+def test_a_faulty_perplexity_file_is_named(perplexities, change, said):
+    lines = change(perplexities.read_text().splitlines())
+    perplexities.write_text("\n".join(lines) + "\n")
+    with pytest.raises(ValueError, match=rf"lape\.tsv: .*{said}"):
+        controls.read_changes(perplexities)
+
+
+def test_the_columns_read_are_those_written():
+    assert {"language", "zeroed", "neurons", *controls.PERPLEXITY} <= set(COLUMNS)
+
+
+# As printed
+
+
+def printed(tmp_path, frame, kind, **options):
+    """The header, the cells and the text of a table's Markdown; its TSV's rows."""
+    write_control_table(frame, tmp_path / "table", kind, **options)
+    text = (tmp_path / "table.md").read_text(encoding="utf-8")
+    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("|")]
+    with (tmp_path / "table.tsv").open(encoding="utf-8", newline="") as file:
+        return lines[0], lines[2:], text, list(csv.DictReader(file, delimiter="\t"))
+
+
+def test_random_controls_as_printed(tmp_path):
+    frame = frame_of({"vi": [scores(100), scores(60), scores(96), scores(98), scores(103)]})
+    header, body, text, rows = printed(tmp_path, frame, "random_controls", task="xnli")
+    line = dict(zip(header, body[0], strict=True))
+    assert "Metric" not in header
+    assert [line[name] for name in ("No Int", "Own", "Random", "Lowest", "Highest")] == [
+        "50.0",
+        "30.0",
+        "49.5",
+        "48.0",
+        "51.5",
+    ]
+    assert (line["Intervention"], line["Own - random"], line["More than random"]) == ("0", "−19.5", "yes")
+    assert "XNLI accuracy" in text and "over 3 draws of random neurons" in text
+    assert float(rows[0]["random_mean"]) == frame["random_mean"].item()
+    assert r"\label{tab:table}" in (tmp_path / "table.tex").read_text(encoding="utf-8")
+
+
+def test_a_missing_index_is_printed_as_missing(tmp_path):
+    masks = write_mask(tmp_path / "even", [1, 2]), write_mask(tmp_path / "odd", [2])
+    frame = controls.split_half({("m", "lape"): masks}, TITLES)
+    header, body, _, rows = printed(tmp_path, frame, "split_half")
+    assert [cells[header.index("Jaccard")] for cells in body] == ["–", "0.500"]
+    assert [row["jaccard"] for row in rows] == ["", "0.5"]
+
+
+def test_the_same_frame_gives_the_same_bytes(tmp_path, perplexities):
+    frame = controls.perplexity_change({("m", "lape"): perplexities}, TITLES)
+    for name in ("one", "two"):
+        write_control_table(frame, tmp_path / name / "table", "perplexity_change")
+    for ending in ("tsv", "md", "tex"):
+        one, two = ((tmp_path / name / f"table.{ending}").read_bytes() for name in ("one", "two"))
+        assert one == two
