@@ -19,6 +19,8 @@ include: "workflow/rules/finetune.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/perplexity.smk"
 include: "workflow/rules/publish.smk"
+include: "workflow/rules/controls.smk"
+include: "workflow/rules/report.smk"
 
 
 localrules:
@@ -32,6 +34,7 @@ rule all:
     input:
         table_files(),
         figure_files(),
+        paths.report("index.html"),
 
 
 rule tables:

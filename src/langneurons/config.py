@@ -18,6 +18,7 @@ from langneurons.sections import (
     Interventions,
     Language,
     Method,
+    MethodTable,
     Model,
     ModelKey,
     Perplexity,
@@ -175,6 +176,7 @@ def _duplicates(languages: list[str], where: str) -> Iterator[tuple[str, str]]:
 
 def _method_checks(config: Config) -> Iterator[tuple[str, str]]:
     randoms = {key for key, method in config.methods.items() if method.kind == "random"}
+    draws: dict[tuple[str, int], str] = {}
     for key, method in config.methods.items():
         where = f"methods.{key}"
         if method.kind == "lape" and method.set not in config.language_sets:
@@ -192,6 +194,8 @@ def _method_checks(config: Config) -> Iterator[tuple[str, str]]:
                 yield f"{where}.like", unknown(method.like, list(config.comparisons), "comparison")
             elif any(m in randoms for m in config.comparisons[method.like].values()):
                 yield f"{where}.like", f"comparison '{method.like}' is itself random; name one that is not"
+            elif (same := draws.setdefault((method.like, method.seed), key)) != key:
+                yield f"{where}.seed", f"{method.seed} draws the same neurons as methods.{same}; write another"
 
 
 def _table_checks(config: Config) -> Iterator[tuple[str, str]]:
@@ -201,6 +205,9 @@ def _table_checks(config: Config) -> Iterator[tuple[str, str]]:
         for i, key in enumerate(table.models or []):
             if key not in config.models:
                 yield f"{where}.models[{i}]", unknown(key, list(config.models), "model")
+        if isinstance(table, MethodTable):
+            yield from _method_table_checks(config, name, table)
+            continue
         if table.kind == "statistics":
             yield from _languages(table.languages, config.corpus.languages, f"{where}.languages")
             values, place, plain = table.columns, "columns", {"mean", "std", "positive"}
@@ -216,6 +223,8 @@ def _table_checks(config: Config) -> Iterator[tuple[str, str]]:
                     continue
                 yield from _comparison_checks(config, table, wanted, comparison, f"{where}.comparisons[{i}]")
             values, place, plain = table.interventions, "interventions", {"none", "mean", "zero"}
+            if table.kind == "random_controls":
+                plain = plain - {"none"}
         for i, value in enumerate(values):
             if value in plain or value in percentiles:
                 continue
@@ -225,8 +234,30 @@ def _table_checks(config: Config) -> Iterator[tuple[str, str]]:
                 yield f"{where}.{place}[{i}]", unknown(value, list(plain | percentiles), place[:-1])
 
 
+def _method_table_checks(config: Config, name: str, table: MethodTable) -> Iterator[tuple[str, str]]:
+    wanted = {"split_half": ("lape", "activation_probability"), "relevance_spread": ("activation_probability",)}
+    for i, key in enumerate(table.methods):
+        where = f"tables.{name}.methods[{i}]"
+        if key not in config.methods:
+            yield where, unknown(key, list(config.methods), "method")
+        elif (kind := config.methods[key].kind) not in wanted.get(table.kind, (kind,)):
+            kinds = " or ".join(wanted[table.kind])
+            yield where, f"method '{key}' is of kind {kind}; {table.kind} takes methods of kind {kinds}"
+    if table.kind == "split_half" and name in config.run.tables and config.corpus.shards < 2:
+        yield (
+            f"tables.{name}",
+            f"one shard has no halves; write corpus.shards: 2 or more, or take {name} out of run.tables",
+        )
+
+
 def _comparison_checks(config, table, wanted: list[str], comparison: str, where: str) -> Iterator[tuple[str, str]]:
     members = config.comparisons[comparison]
+    if table.kind == "random_controls":
+        likes = [m.like for m in config.methods.values() if m.kind == "random"]
+        if any(config.methods[m].kind == "random" for m in members.values() if m in config.methods):
+            yield where, f"comparison '{comparison}' is itself random; name one that is not"
+        elif comparison not in likes:
+            yield where, f"no method of kind random is like '{comparison}'; add one to methods"
     source = getattr(config.tasks, table.task).source_language
     for language in wanted:
         if language not in members:

@@ -60,6 +60,10 @@ class Paths:
     def neurons(self, model: str = "{model}", method: str = "{method}") -> str:
         return f"{self.results}/{model}/neurons/{method}.parquet"
 
+    def half_neurons(self, model: str = "{model}", method: str = "{method}", half: str = "{half}") -> str:
+        """Neurons identified on half of the shards: ``even`` or ``odd``."""
+        return f"{self.results}/{model}/neurons/{method}.{half}.parquet"
+
     def adapter(self, model: str = "{model}", task: str = "{task}", finetuning: str = "{finetuning}") -> str:
         return f"{self.results}/{model}/adapters/{task}/{finetuning}"
 
@@ -89,6 +93,9 @@ class Paths:
 
     def figure(self, kind: str, model: str = "{model}", method: str = "{method}", ending: str = "svg") -> str:
         return f"{self.results}/figures/{kind}.{model}.{method}.{ending}"
+
+    def report(self, name: str) -> str:
+        return f"{self.results}/report/{name}"
 
     def log(self, *parts: str) -> str:
         return "/".join([self.results, "logs", *parts]) + ".log"

@@ -380,7 +380,27 @@ class ConditionTable(Section):
     )
 
 
-Table = Annotated[ConditionTable | StatisticsTable, Field(discriminator="kind")]
+class ControlTable(Section):
+    kind: Literal["random_controls"]
+    task: Literal["xnli", "xquad"] = Field(description="Key of tasks.")
+    models: list[str] | None = Field(None, description="Models; null for all of run.models.")
+    comparisons: list[str] = Field(
+        min_length=1, description="Keys of comparisons; the methods of kind random like them are their controls."
+    )
+    languages: list[Language] | None = Field(None, description="Target languages; null for all of the task's.")
+    interventions: list[str] = Field(min_length=1, description="Interventions: mean, zero, p90 and the like.")
+
+
+class MethodTable(Section):
+    kind: Literal["split_half", "relevance_spread", "perplexity_change"] = Field(
+        description="split_half: neurons found again on the other half of the shards; relevance_spread: "
+        "Act Prob 90p's relevance against sampling noise; perplexity_change: also in bits per byte."
+    )
+    models: list[str] | None = Field(None, description="Models; null for all of run.models.")
+    methods: list[str] = Field(min_length=1, description="Keys of methods.")
+
+
+Table = Annotated[ConditionTable | StatisticsTable | ControlTable | MethodTable, Field(discriminator="kind")]
 
 
 class Figures(Section):

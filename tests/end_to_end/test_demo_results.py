@@ -49,7 +49,7 @@ def test_zeroing_a_language_hurts_that_language_most(model, method):
 
 
 def test_every_figure_is_there():
-    kinds = ("neuron_counts", "neuron_overlap", "neuron_layers", "perplexity_change")
+    kinds = ("neuron_counts", "neuron_overlap", "neuron_layers", "perplexity_change", "bits_per_byte_change")
     for model in ("tiny-llama", "tiny-mistral"):
         for method in (*METHODS, "act-prob-90p"):
             for kind in kinds:

@@ -18,7 +18,7 @@ from snakemake_calls import ROOT, SMALLEST, snakemake
 LANGUAGES = ("en", "vi", "hi")
 SETS = {"lape-set1": (("en", "vi"), 0.6), "lape-set6": (("en", "hi", "vi"), 0.95)}  # languages, activity_quantile
 TABLES = ("xnli", "xquad", "xnli_finetuning", "activation_statistics", "xnli_random_neurons")
-FIGURES = ("neuron_counts", "neuron_overlap", "neuron_layers", "perplexity_change")
+FIGURES = ("neuron_counts", "neuron_overlap", "neuron_layers", "perplexity_change", "bits_per_byte_change")
 PERCENTILES = (5, 10, 25, 50, 75, 90, 95)
 LAYERS, NEURONS, BATCH = 2, 128, 4096  # of smallest.yaml's model; activations.batch_tokens of demo.yaml
 # The conditions of smallest.yaml.

@@ -1,5 +1,6 @@
 """Which conditions the paper's tables need, counted by hand."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import yaml
 from langneurons.conditions import (
     Condition,
     baselines,
+    control_rows,
     method_languages,
     random_references,
     split_finetuning,
@@ -56,7 +58,34 @@ def test_counts(config, name):
 
 
 def test_every_table_of_conditions_is_counted(config):
-    assert {name for name, table in config.tables.items() if table.kind != "statistics"} == COUNTS.keys()
+    kinds = ("interventions", "finetuning")
+    assert {name for name, table in config.tables.items() if table.kind in kinds} == COUNTS.keys()
+
+
+@pytest.mark.parametrize("task", ["xnli", "xquad"])
+def test_every_intervention_has_its_three_random_controls(config, task):
+    rows = control_rows(config, f"{task}_random_controls")
+    interventions = {c for c in table_conditions(config, f"{task}_all_interventions") if c.intervention != "none"}
+    assert {row.own for row in rows} == interventions
+    assert len(rows) == len(interventions) == 2 * 2 * 3 * 8
+    for row in rows:
+        value, method = split_intervention(row.own.intervention)
+        assert (value, method) == (row.intervention, config.comparisons[row.comparison][row.language])
+        assert row.none == replace(row.own, intervention="none")
+        draws = [split_intervention(c.intervention) for c in row.random]
+        assert [replace(c, intervention="none") for c in row.random] == [row.none] * 3
+        assert {value for value, _ in draws} == {row.intervention}
+        assert [config.methods[m].seed for _, m in draws] == [0, 1, 2]
+        assert {config.methods[m].like for _, m in draws} == {row.comparison}
+        assert all(random_references(config, m)[row.language] == method for _, m in draws)
+    wanted = {c for row in rows for c in (row.none, row.own, *row.random)}
+    assert table_conditions(config, f"{task}_random_controls") == sorted(wanted)
+    assert len(wanted) == len(rows) * 4 + 2 * 3
+
+
+def test_a_table_of_methods_needs_no_condition(config):
+    for name in ("split_half", "relevance_spread", "perplexity_change", "activation_statistics"):
+        assert table_conditions(config, name) == []
 
 
 # By hand: in the table, and not in it.

@@ -156,12 +156,13 @@ def test_null_removes_an_entry(base):
     raw = copy.deepcopy(base)
     figures, tables = ["lape-set1", "lape-set6"], ["xnli", "xquad"]
     gone = [name for name in base["tables"] if name not in tables]
+    randoms = [name for name, method in base["methods"].items() if method["kind"] == "random"]
     update_config(
         raw,
         {
             "run": {"models": ["mistral-nemo"], "tables": tables},
             "models": {"llama-3.1-8b": None},
-            "methods": {"act-prob-90p": None, "random": None},
+            "methods": {"act-prob-90p": None} | dict.fromkeys(randoms),
             "comparisons": {"Act Prob 90p": None, "Random": None, "LAPE": {"ur": None}},
             "tables": {**dict.fromkeys(gone), **{name: {"comparisons": ["LAPE"]} for name in tables}},
             "figures": {"methods": figures},
@@ -317,6 +318,42 @@ FAULTS = {
         "tables.xnli_random_neurons.comparisons[0]",
         ["no neurons of the source 'en'", "neurons: [target]"],
     ),
+    "control of random neurons": (
+        ["tables", "xnli_random_controls", "comparisons"],
+        ["Random"],
+        "tables.xnli_random_controls.comparisons[0]",
+        ["'Random' is itself random"],
+    ),
+    "control of no intervention": (
+        ["tables", "xquad_random_controls", "interventions"],
+        ["none"],
+        "tables.xquad_random_controls.interventions[0]",
+        ["unknown intervention 'none'", "mean"],
+    ),
+    "the same draw twice": (
+        ["methods", "random-lape-2", "seed"],
+        1,
+        "methods.random-lape-2.seed",
+        ["1 draws the same neurons as methods.random-lape-1", "write another"],
+    ),
+    "halves of random neurons": (
+        ["tables", "split_half", "methods"],
+        ["lape-set1", "random"],
+        "tables.split_half.methods[1]",
+        ["'random' is of kind random", "lape or activation_probability"],
+    ),
+    "relevance of LAPE": (
+        ["tables", "relevance_spread", "methods"],
+        ["lape-set1"],
+        "tables.relevance_spread.methods[0]",
+        ["of kind lape", "activation_probability"],
+    ),
+    "unknown method of a table": (
+        ["tables", "perplexity_change", "methods"],
+        ["lape-set2"],
+        "tables.perplexity_change.methods[0]",
+        ["unknown method 'lape-set2'"],
+    ),
     "beta of 1": (["finetuning", "xnli", "betas"], [0.9, 1.0], "finetuning.xnli.betas[1]", ["is 1.0", "< 1"]),
     "YAML's Norwegian": (["language_sets", "set9"], ["en", False], "language_sets.set9[1]", ["is False"]),
 }
@@ -333,6 +370,25 @@ def test_a_fault_is_one_line_with_the_path_and_what_to_write(base, name):
         assert WORDS.get(words, words) in mine[0]
     if name != "bad key of a model":  # its section is not complete either
         assert found == mine
+
+
+def test_a_comparison_without_random_neurons_has_no_control(base):
+    found = faults(changed(base, *((["methods", f"random-act-prob-{i}"], None) for i in range(3))))
+    assert found == [
+        f"tables.{task}_random_controls.comparisons[1]: no method of kind random is like 'Act Prob 90p'; "
+        "add one to methods"
+        for task in ("xnli", "xquad")
+    ]
+
+
+def test_one_shard_has_no_halves_and_is_no_fault_where_nobody_asks(base):
+    one_shard = changed(base, (["corpus", "shards"], 1), (["corpus", "hub", "characters"], None))
+    assert faults(one_shard) == [
+        "tables.split_half: one shard has no halves; write corpus.shards: 2 or more, "
+        "or take split_half out of run.tables"
+    ]
+    tables = [name for name in base["run"]["tables"] if name != "split_half"]
+    load_config(changed(one_shard, (["run", "tables"], tables)))
 
 
 def test_a_key_of_another_form_is_not_offered(base):

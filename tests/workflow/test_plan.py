@@ -65,15 +65,19 @@ def test_the_paper_is_planned_whole(dry_run, config):
         "collect_activations": models * languages * shards,
         "merge_activations": models * languages,
         "summarize_activations": models * 5,  # en, vi, hi, ur, zh: Table 6, and every language intervened in
-        "identify_neurons": models * 4,
+        "identify_neurons": models * 9,  # three methods, and three draws for each of two comparisons
+        "identify_half_neurons": models * 3 * 2,
         "finetune": len(finetunings),
         "evaluate": len(conditions),
         "pack_heldout_tokens": models * languages,
         "measure_perplexity": models * 3,
         "draw_neurons": models * 3 * 3,
         "draw_perplexity": models * 3,
-        "render_table": len(config.run.tables),
-        "compare_with_paper": len(config.run.tables),
+        "draw_bits_per_byte": models * 3,
+        "render_table": 8,
+        "compare_with_paper": 8,
+        "render_control": 5,
+        "write_report": 1,
     }
 
 
@@ -85,7 +89,8 @@ def test_the_paper_has_so_many_conditions(dry_run):
     )  # sources and targets without, targets with 8 interventions (Tables 1, 2, 4, 5)
     # Table 7: neurons of the source, the target and both, five interventions; Table 8: one condition a target and model
     finetuning, random = rows * 3 * 5, 2 * 3
-    assert job_counts(dry_run[0])["evaluate"] == interventions + finetuning + random
+    controls = 2 * 2 * rows * 8 * 3  # each intervention of Tables 4 and 5 on three draws of random neurons
+    assert job_counts(dry_run[0])["evaluate"] == interventions + finetuning + random + controls
 
 
 def test_planning_takes_seconds_and_writes_nothing(dry_run):
@@ -139,8 +144,10 @@ ALONE = {
 
 @pytest.fixture
 def one_shard(tmp_path):
-    """The paper's experiment with one shard a language: fewer jobs to plan."""
-    (tmp_path / "one.yaml").write_text("corpus: {shards: 1}\n", encoding="utf-8")
+    """The paper's experiment with one shard a language: fewer jobs to plan, and no halves for split_half."""
+    (tmp_path / "one.yaml").write_text(
+        "corpus: {shards: 1, hub: {characters: null}}\nrun: {tables: [xnli]}\n", encoding="utf-8"
+    )
     return (tmp_path / "one.yaml",)
 
 
@@ -197,10 +204,10 @@ def test_the_paper_s_24_figures_are_planned_in_three_formats(tmp_path, one_shard
     done = parse(tmp_path, "--dry-run", "figures", configs=one_shard)
     assert done.returncode == 0, done.stdout
     drawn = set(re.findall(r"results/figures/[\w.-]+\.[a-z]+", done.stdout))
-    assert drawn == {
-        f"results/figures/{name}.{ending}" for name in FIGURES.values() for ending in ("svg", "pdf", "html")
-    }
-    assert list(FIGURES) == list(range(1, 25)) and len(drawn) == 3 * 24
+    names = [*FIGURES.values()]
+    names += [n.replace("perplexity", "bits_per_byte") for n in names if n.startswith("perplexity_change")]  # beyond
+    assert drawn == {f"results/figures/{name}.{ending}" for name in names for ending in ("svg", "pdf", "html")}
+    assert list(FIGURES) == list(range(1, 25)) and len(drawn) == 3 * (24 + 6)
 
 
 @pytest.mark.parametrize(("number", "languages", "perplexity"), [(13, 5, 0), (20, 10, 1)])

@@ -8,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 
 from langneurons.conditions import (
     baselines,
+    control_rows,
     method_languages,
     random_references,
     split_finetuning,
@@ -35,6 +36,8 @@ def one_of(words):
 
 
 METHODS = one_of(settings.methods)
+FIGURE_KINDS = ("neuron_counts", "neuron_overlap", "neuron_layers", "perplexity_change", "bits_per_byte_change")
+CONTROL_KINDS = ("random_controls", "split_half", "relevance_spread", "perplexity_change")
 
 
 wildcard_constraints:
@@ -89,8 +92,8 @@ def figure_files():
     files = []
     for model in settings.run.models:
         for method in settings.figures.methods:
-            kinds = ["neuron_counts", "neuron_overlap", "neuron_layers", "perplexity_change"]
-            files += [paths.figure(kind, model, method, ending) for kind in kinds for ending in ("svg", "pdf", "html")]
+            stems = [(kind, model, method) for kind in FIGURE_KINDS]
+            files += [paths.figure(*stem, ending) for stem in stems for ending in ("svg", "pdf", "html")]
     return files
 
 
@@ -207,3 +210,59 @@ def hub_source(wildcards, task):
 def xquad_part(wildcards):
     """Which questions of XQuAD a split takes: all of them only where SQuAD trains."""
     return "all" if settings.tasks.xquad.train == "squad" else wildcards.split
+
+
+def half_input(wildcards):
+    """A language's counts on every second shard, under the language's name."""
+    shards = {"even": SHARDS[::2], "odd": SHARDS[1::2]}[wildcards.half]
+    if not shards:
+        raise WorkflowError("corpus.shards: one shard has no halves; write 2 or more")
+    languages = statistics_languages(settings, wildcards.method)
+    return {
+        language: [paths.shard_activations(wildcards.model, language, shard) for shard in shards]
+        for language in languages
+    }
+
+
+def control_pairs(table):
+    """Model and method of each part of a table that goes by both."""
+    return [(model, method) for model in table.models or settings.run.models for method in table.methods]
+
+
+def control_input(wildcards):
+    table = settings.tables[wildcards.table]
+    if table.kind == "random_controls":
+        conditions = table_conditions(settings, wildcards.table)
+        return {
+            "metrics": [paths.metrics(c) for c in conditions],
+            "predictions": [paths.predictions(c) for c in conditions],
+        }
+    pairs = control_pairs(table)
+    if table.kind == "split_half":
+        return {half: [paths.half_neurons(*pair, half) for pair in pairs] for half in ("even", "odd")}
+    file = {"relevance_spread": paths.neurons, "perplexity_change": paths.perplexity}[table.kind]
+    return {"files": [file(*pair) for pair in pairs]}
+
+
+def control_params(wildcards):
+    """What a table's layout depends on: its own section, its rows or pairs, its models' titles, its task's metric."""
+    table = settings.tables[wildcards.table]
+    chosen = table.model_dump()
+    chosen["titles"] = {m: settings.models[m].title for m in table_models(wildcards.table)}
+    if table.kind == "random_controls":
+        chosen["rows"] = [asdict(row) for row in control_rows(settings, wildcards.table)]
+        chosen["metric"] = table_metric(wildcards.table)
+        chosen["significance"] = settings.significance.model_dump() | {"seed": settings.seed}
+    else:
+        chosen["pairs"] = control_pairs(table)
+    return chosen
+
+
+def report_tables():
+    """Name -> kind of every table of the run, each of the paper's followed by ours beside it."""
+    found = {}
+    for name in settings.run.tables:
+        found[name] = settings.tables[name].kind
+        if name in compared_tables():
+            found[f"{name}_vs_paper"] = "vs_paper"
+    return found

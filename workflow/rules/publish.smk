@@ -5,11 +5,13 @@ rule render_table:
     input:
         unpack(table_input),
     output:
-        tsv=paths.table(ending="tsv"),
+        tsv=report(paths.table(ending="tsv"), caption="../report/table.rst", category="Tables"),
         md=paths.table(ending="md"),
         tex=paths.table(ending="tex"),
     log:
         paths.log("render_table", "{table}"),
+    wildcard_constraints:
+        table=one_of(name for name, table in settings.tables.items() if table.kind not in CONTROL_KINDS),
     conda:
         "../../environment.yml"
     params:
@@ -48,7 +50,13 @@ rule draw_neurons:
     input:
         paths.neurons(),
     output:
-        svg=paths.figure("{figure}", ending="svg"),
+        svg=report(
+            paths.figure("{figure}", ending="svg"),
+            caption="../report/neurons.rst",
+            category="Figures",
+            subcategory="{figure}",
+            labels={"model": "{model}", "method": "{method}"},
+        ),
         pdf=paths.figure("{figure}", ending="pdf"),
         html=paths.figure("{figure}", ending="html"),
     log:
@@ -71,7 +79,13 @@ rule draw_perplexity:
     input:
         paths.perplexity(),
     output:
-        svg=paths.figure("perplexity_change", ending="svg"),
+        svg=report(
+            paths.figure("perplexity_change", ending="svg"),
+            caption="../report/perplexity.rst",
+            category="Figures",
+            subcategory="perplexity_change",
+            labels={"model": "{model}", "method": "{method}"},
+        ),
         pdf=paths.figure("perplexity_change", ending="pdf"),
         html=paths.figure("perplexity_change", ending="html"),
     log:

@@ -1,0 +1,76 @@
+# Controls beyond the paper: random neurons, split halves, and what the relevance owes to chance.
+
+
+rule identify_half_neurons:
+    input:
+        unpack(half_input),
+    output:
+        paths.half_neurons(),
+    log:
+        paths.log("identify_half_neurons", "{model}", "{method}.{half}"),
+    wildcard_constraints:
+        half="even|odd",
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 32_000 * attempt,
+        runtime=60,
+    params:
+        method=method_params,
+    message:
+        "Neurons of {wildcards.model} by {wildcards.method}, on the {wildcards.half} shards"
+    script:
+        "../scripts/identify_half_neurons.py"
+
+
+rule render_control:
+    input:
+        unpack(control_input),
+    output:
+        tsv=report(paths.table(ending="tsv"), caption="../report/table.rst", category="Tables"),
+        md=paths.table(ending="md"),
+        tex=paths.table(ending="tex"),
+    log:
+        paths.log("render_table", "{table}"),
+    wildcard_constraints:
+        table=one_of(name for name, table in settings.tables.items() if table.kind in CONTROL_KINDS),
+    conda:
+        "../../environment.yml"
+    params:
+        table=control_params,
+    message:
+        "Table {wildcards.table}"
+    script:
+        "../scripts/render_control.py"
+
+
+rule draw_bits_per_byte:
+    input:
+        paths.perplexity(),
+    output:
+        svg=report(
+            paths.figure("bits_per_byte_change", ending="svg"),
+            caption="../report/bits_per_byte.rst",
+            category="Figures",
+            subcategory="bits_per_byte_change",
+            labels={"model": "{model}", "method": "{method}"},
+        ),
+        pdf=paths.figure("bits_per_byte_change", ending="pdf"),
+        html=paths.figure("bits_per_byte_change", ending="html"),
+    log:
+        paths.log("draw_bits_per_byte", "{model}.{method}"),
+    conda:
+        "../../environment.yml"
+    params:
+        title=model_setting("title"),
+        width=settings.figures.width,
+        height=settings.figures.height,
+    message:
+        "Bits-per-byte change of {wildcards.model} by {wildcards.method}"
+    script:
+        "../scripts/draw_bits_per_byte.py"
+
+
+localrules:
+    render_control,
+    draw_bits_per_byte,

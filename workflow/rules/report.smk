@@ -1,0 +1,48 @@
+# The report: one page that opens with the question and the answer, and needs nothing outside it.
+# Snakemake's own (`snakemake --report results/report.html`) opens with the same.
+
+REPORT = f"{workflow.basedir}/workflow/report"
+REPORT_SOURCES = ["body.html.jinja2", "page.html.jinja2", "style.css", "table.rst", "neurons.rst"]
+REPORT_SOURCES += ["perplexity.rst", "bits_per_byte.rst"]
+
+
+report: "../report/workflow.rst"
+
+
+rule write_report:
+    input:
+        tables=[paths.table(name, "tsv") for name in report_tables()],
+        printed=[paths.table(name, "md") for name in report_tables()],
+        figures=[
+            paths.figure(kind, model, method, "svg")
+            for kind in FIGURE_KINDS
+            for model in settings.run.models
+            for method in settings.figures.methods
+        ],
+        sources=[f"{REPORT}/{name}" for name in REPORT_SOURCES],
+    output:
+        page=paths.report("index.html"),
+        body=paths.report("body.html"),
+        answer=report(paths.report("answer.tsv"), category="Answer"),
+    log:
+        paths.log("write_report"),
+    conda:
+        "../../environment.yml"
+    params:
+        tables=report_tables(),
+        level=settings.significance.level,
+        kinds=FIGURE_KINDS,
+        labels=[
+            f"{settings.models[model].title}, {method}"
+            for model in settings.run.models
+            for method in settings.figures.methods
+        ],
+        miniature=any(settings.models[model].source == "demo" for model in settings.run.models),
+    message:
+        "The report"
+    script:
+        "../scripts/write_report.py"
+
+
+localrules:
+    write_report,

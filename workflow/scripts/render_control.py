@@ -1,0 +1,39 @@
+"""Render one table of controls: TSV in full precision, Markdown and LaTeX as printed."""
+
+from functools import cache
+from pathlib import Path
+
+from langneurons.jobs import job
+
+with job(snakemake.log[0]):
+    from langneurons.conditions import Condition, ControlRow
+    from langneurons.evaluation.significance import read_predictions
+    from langneurons.paths import condition_of
+    from langneurons.publishing import controls
+    from langneurons.publishing.control_tables import write_control_table
+    from langneurons.publishing.tables import metric_columns, read_metrics
+
+    p, inputs = dict(snakemake.params.table), snakemake.input
+    kind, titles = p["kind"], p["titles"]
+    if kind == "random_controls":
+        rows = [
+            ControlRow(
+                **row
+                | {name: Condition(**row[name]) for name in ("none", "own")}
+                | {"random": tuple(Condition(**c) for c in row["random"])}
+            )
+            for row in p["rows"]
+        ]
+        neurons = {condition: values["neurons"] for condition, values in read_metrics(inputs.metrics).items()}
+        files = {condition_of(path): path for path in inputs.predictions}
+        read = cache(lambda condition: read_predictions(files[condition], p["task"]))
+        names = metric_columns(p["task"], p["metric"]).values()
+        frame = controls.random_controls(rows, read, neurons, names, titles, **p["significance"])
+    elif kind == "split_half":
+        pairs = zip(inputs.even, inputs.odd, strict=True)
+        frame = controls.split_half(dict(zip(map(tuple, p["pairs"]), pairs, strict=True)), titles)
+    else:
+        measure = {"relevance_spread": controls.relevance_spread, "perplexity_change": controls.perplexity_change}
+        frame = measure[kind](dict(zip(map(tuple, p["pairs"]), inputs, strict=True)), titles)
+    stem, alpha = Path(snakemake.output.tsv).with_suffix(""), 1 - p.get("significance", {}).get("level", 0.95)
+    write_control_table(frame, stem, kind, p.get("task"), p.get("metric"), alpha)

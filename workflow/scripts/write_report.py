@@ -1,0 +1,20 @@
+"""Write the report: the page, its body for Snakemake's own report, and the answer's counts."""
+
+from pathlib import Path
+
+from langneurons.jobs import job
+
+with job(snakemake.log[0]):
+    from langneurons.files import write_atomically
+    from langneurons.publishing import report
+
+    p, inputs = snakemake.params, snakemake.input
+    sources = Path(inputs.sources[0]).parent
+    tables = {name: (kind, path) for (name, kind), path in zip(p.tables.items(), inputs.tables, strict=True)}
+    drawn = iter(inputs.figures)
+    figures = {kind: [(label, next(drawn)) for label in p.labels] for kind in p.kinds}
+    body = report.report_body(tables, figures, sources, p.miniature, 1 - p.level)
+    report.write_answer(report.count_differences(tables, 1 - p.level), snakemake.output.answer)
+    for path, text in ((snakemake.output.body, body), (snakemake.output.page, report.report_page(body, sources))):
+        with write_atomically(path) as partial:
+            partial.write_text(text, encoding="utf-8", newline="\n")
