@@ -4,13 +4,19 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint format plan bench clean
+.PHONY: demo report test lint format plan bench clean
 
 demo: $(READY)
 	$(BIN)/python -m langneurons.warm $(BIN)/snakemake --profile profiles/demo
 	@echo
 	@echo "Tables:  results/demo/tables/   (start with xnli.md)"
 	@echo "Figures: results/demo/figures/  (.svg, .pdf, and .html to open in a browser)"
+	@echo "Report:  results/demo/report/index.html  (all of it, with the question and the answer first)"
+
+# Snakemake's own report of the finished demo: the same, with the rules and their run times.
+report: demo
+	$(BIN)/snakemake --profile profiles/demo --report results/demo/report.html
+	@echo "Report:  results/demo/report.html"
 
 test: $(READY) lint
 	$(BIN)/python -m pytest
