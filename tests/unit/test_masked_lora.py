@@ -69,34 +69,55 @@ def four_bit(directory, dtype=torch.float32, shape=None):
     return model.eval()
 
 
+ALL_TARGETS = ("gate_proj", "up_proj", "down_proj")
+
+
+def mask_of(name, shape):
+    """M of a target module in layer ``layers.N``, as a matrix of zeros and ones."""
+    indices = ROWS[int(name.split("layers.")[1].split(".")[0])]
+    mask = torch.zeros(shape)
+    if name.endswith("down_proj"):
+        mask[:, indices] = 1
+    else:
+        mask[indices] = 1
+    return mask
+
+
 def test_gradients_equal_the_dense_definition():
-    model = add_lora(llama(), 4, 8, rows=ROWS)
+    """W0 + (alpha / r) * (M o (B A)), with B and A dense leaves of autograd, for every kind of target."""
+    model = add_lora(llama(), 4, 8, rows=ROWS, targets=ALL_TARGETS)
     fill(model)
     layers = masked_layers(model)
-    assert len(layers) == 2
-    for (name, layer), indices in zip(layers.items(), ROWS.values(), strict=True):
+    assert len(layers) == 2 * 3
+    for name, layer in layers.items():
         base = layer.get_base_layer().weight.detach()
-        a = layer.lora_A["default"].weight.detach().clone().requires_grad_()
-        b = torch.zeros(64, 4)
-        b[indices] = layer.lora_B["default"].weight.detach()
-        b.requires_grad_()
-        mask = torch.zeros(64, 1)
-        mask[indices] = 1
-        x = torch.randn(2, 5, 32, generator=torch.Generator().manual_seed(3), requires_grad=True)
+        own_a, own_b = layer.lora_A["default"].weight, layer.lora_B["default"].weight
+        mask = mask_of(name, base.shape)
+        rows, columns = mask.any(1), mask.any(0)
+        # What the layer does not hold is arbitrary in the definition: the mask must make it not matter.
+        a, b = (
+            torch.randn(s, generator=torch.Generator().manual_seed(5)) for s in ((4, base.shape[1]), (len(base), 4))
+        )
+        a[:, columns], b[rows] = own_a.detach(), own_b.detach()
+        a.requires_grad_(), b.requires_grad_()
+        x = torch.randn(2, 5, base.shape[1], generator=torch.Generator().manual_seed(3), requires_grad=True)
         x_dense = x.detach().clone().requires_grad_()
         out, expected = layer(x), functional.linear(x_dense, base + 2.0 * (mask * (b @ a)))
         weight = torch.randn(out.shape, generator=torch.Generator().manual_seed(4))
         (out * weight).sum().backward()
         (expected * weight).sum().backward()
         torch.testing.assert_close(out, expected, atol=1e-5, rtol=1e-5, msg=name)
-        torch.testing.assert_close(layer.lora_A["default"].weight.grad, a.grad, atol=1e-5, rtol=1e-5)
-        torch.testing.assert_close(layer.lora_B["default"].weight.grad, b.grad[indices], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(own_a.grad, a.grad[:, columns], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(own_b.grad, b.grad[rows], atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(x.grad, x_dense.grad, atol=1e-5, rtol=1e-5)
-        assert b.grad[mask[:, 0] == 0].abs().max() == 0 and b.grad.abs().max() > 0
+        assert a.grad[:, ~columns].abs().sum() == 0 and b.grad[~rows].abs().sum() == 0
+        assert own_a.grad.abs().max() > 0 and own_b.grad.abs().max() > 0
+        assert own_a.shape == (4, columns.sum()) and own_b.shape == (rows.sum(), 4)
 
 
-def test_rows_outside_the_mask_do_not_move():
-    model = add_lora(llama(), 4, 8, rows=ROWS, task_type="CAUSAL_LM")
+def test_what_is_outside_the_mask_does_not_move():
+    """50 steps of AdamW with weight decay: the weights, merged, are those of the base bit for bit outside the mask."""
+    model = add_lora(llama(), 4, 8, rows=ROWS, task_type="CAUSAL_LM", targets=ALL_TARGETS)
     before = {n: p.detach().clone() for n, p in model.named_parameters() if "base_layer" in n}
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2, weight_decay=0.1)
     ids = tokens()
@@ -104,16 +125,16 @@ def test_rows_outside_the_mask_do_not_move():
         optimizer.zero_grad()
         model(input_ids=ids, labels=ids).loss.backward()
         optimizer.step()
-    for layer, indices in zip(masked_layers(model).values(), ROWS.values(), strict=True):
+    for name, layer in masked_layers(model).items():
+        base = layer.get_base_layer().weight.detach().clone()
+        mask = mask_of(name, base.shape).bool()
         delta = layer.get_delta_weight("default")
-        outside = np.setdiff1d(np.arange(64), indices)
-        assert torch.count_nonzero(delta[outside]) == 0
-        assert (delta[indices].abs().sum(1) > 0).all()
+        assert torch.count_nonzero(delta[~mask]) == 0 and torch.count_nonzero(delta[mask]) == mask.sum()
         merged = copy.deepcopy(layer)
         merged.merge()
-        assert torch.equal(merged.get_base_layer().weight[outside], layer.get_base_layer().weight[outside])
-        assert not torch.equal(merged.get_base_layer().weight[indices], layer.get_base_layer().weight[indices])
-        x = torch.randn(4, 32, generator=torch.Generator().manual_seed(0))
+        changed = merged.get_base_layer().weight
+        assert torch.equal(changed[~mask], base[~mask]) and not torch.equal(changed[mask], base[mask])
+        x = torch.randn(4, base.shape[1], generator=torch.Generator().manual_seed(0))
         torch.testing.assert_close(merged(x), layer(x), atol=1e-5, rtol=1e-5)
         merged.unmerge()
         torch.testing.assert_close(merged.get_base_layer().weight, layer.get_base_layer().weight)
@@ -123,7 +144,10 @@ def test_rows_outside_the_mask_do_not_move():
 
 def test_optimiser_state_holds_rows_and_a_alone():
     rank = 4
-    with_rows, without = (add_lora(llama(), rank, 8, rows=rows, task_type="CAUSAL_LM") for rows in (ROWS, None))
+    with_rows, without, everywhere = (
+        add_lora(llama(), rank, 8, rows=rows, task_type="CAUSAL_LM", targets=targets)
+        for rows, targets in ((ROWS, ["gate_proj"]), (None, ["gate_proj"]), (ROWS, ALL_TARGETS))
+    )
 
     def size(model):
         optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
@@ -133,6 +157,8 @@ def test_optimiser_state_holds_rows_and_a_alone():
 
     # a layer's A is [rank, 32], its B [number of rows, rank]
     assert size(with_rows) - size(without) == 2 * rank * 32 + (3 + 2) * rank
+    # twice that for gate_proj and up_proj; of down_proj A is [rank, number of columns], B [32, rank]
+    assert size(everywhere) - size(without) == 2 * (2 * rank * 32 + (3 + 2) * rank) + (3 + 2) * rank + 2 * rank * 32
 
 
 @pytest.mark.parametrize("rows", [None, {}, {1: np.array([], dtype=np.int64)}])
@@ -145,9 +171,16 @@ def test_an_empty_mask_is_attention_lora(rows):
     names = [n for n, p in model.named_parameters() if p.requires_grad]
     assert names == [n for n, p in plain.named_parameters() if p.requires_grad]
     assert not masked_layers(model) and not any("gate_proj" in n for n in names)
-    fill(model)
-    fill(plain)
+    for each in (model, plain):
+        fill(each)
+        optimizer = torch.optim.AdamW([p for p in each.parameters() if p.requires_grad], lr=1e-2, weight_decay=0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            each(input_ids=tokens(), labels=tokens()).loss.backward()
+            optimizer.step()
     assert torch.equal(model(tokens()).logits, plain(tokens()).logits)
+    trained = dict(plain.named_parameters())
+    assert all(torch.equal(p, trained[n]) for n, p in model.named_parameters())
 
 
 def test_the_attention_part_does_not_depend_on_the_mask():
@@ -171,23 +204,25 @@ def test_the_attention_part_does_not_depend_on_the_mask():
     assert any("score" in name for name in some)
 
 
+@pytest.mark.parametrize("target", ALL_TARGETS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_full_mask_is_pefts_lora_on_gate_proj(dtype):
-    full = {layer: np.arange(64) for layer in range(3)}
-    _assert_equals_peft(lambda: llama(dtype=dtype), full)
+def test_a_full_mask_is_pefts_lora(dtype, target):
+    _assert_equals_peft(lambda: llama(dtype=dtype), target)
 
 
+@pytest.mark.parametrize("target", ["gate_proj", "down_proj"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_full_mask_is_pefts_lora_on_a_4bit_gate_proj(tmp_path, dtype):
-    full = {layer: np.arange(64) for layer in range(3)}
-    _assert_equals_peft(lambda: four_bit(tmp_path, dtype), full)
+def test_a_full_mask_is_pefts_lora_on_4_bits(tmp_path, dtype, target):
+    _assert_equals_peft(lambda: four_bit(tmp_path, dtype), target)
 
 
-def _assert_equals_peft(build, rows):
+def _assert_equals_peft(build, target):
+    """Logits and gradients, bit for bit."""
     from peft import LoraConfig, get_peft_model
 
-    masked = add_lora(build(), 4, 8, rows=rows, task_type="CAUSAL_LM")
-    targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj"]
+    full = {layer: np.arange(64) for layer in range(3)}
+    masked = add_lora(build(), 4, 8, rows=full, task_type="CAUSAL_LM", targets=[target])
+    targets = ["q_proj", "k_proj", "v_proj", "o_proj", target]
     plain = get_peft_model(build(), LoraConfig(r=4, lora_alpha=8, target_modules=targets, task_type="CAUSAL_LM"))
     assert len(masked_layers(masked)) == 3
     fill(masked)
@@ -210,11 +245,21 @@ def _assert_equals_peft(build, rows):
     assert compared == 3 * 5 * 2
 
 
-@pytest.mark.parametrize("task", ["CAUSAL_LM", "SEQ_CLS"])
-def test_plain_peft_loads_what_was_saved(tmp_path, task):
+def test_a_full_mask_starts_as_a_part_of_it_does():
+    """What is drawn for a neuron's column does not depend on which others the mask holds."""
+    full, part = (
+        masked_layers(add_lora(llama(), 4, 8, rows=rows, targets=["down_proj"]))
+        for rows in ({0: np.arange(64), 2: np.arange(64)}, ROWS)
+    )
+    for (name, layer), indices in zip(part.items(), ROWS.values(), strict=True):
+        assert torch.equal(full[name].dense_a("default")[:, indices], layer.lora_A["default"].weight)
+
+
+@pytest.mark.parametrize(("task", "targets"), [("CAUSAL_LM", ("gate_proj",)), ("SEQ_CLS", ALL_TARGETS)])
+def test_plain_peft_loads_what_was_saved(tmp_path, task, targets):
     from peft import PeftModel
 
-    model = add_lora(llama(task), 4, 8, rows=ROWS, task_type=task)
+    model = add_lora(llama(task), 4, 8, rows=ROWS, task_type=task, targets=targets)
     fill(model)
     save_adapter(model, tmp_path / "adapter", METADATA)
     with torch.no_grad():
@@ -341,6 +386,8 @@ def test_rows_outside_the_model_are_refused(rows, message):
         add_lora(llama(), 4, 8, rows=rows)
 
 
-def test_an_unknown_task_type_is_refused():
+def test_an_unknown_task_type_or_target_is_refused():
     with pytest.raises(ValueError, match="SEQ_CLS, CAUSAL_LM"):
         add_lora(llama(), 4, 8, task_type="TOKEN_CLS")
+    with pytest.raises(ValueError, match="'gates' is unknown; write some of gate_proj, up_proj, down_proj"):
+        add_lora(llama(), 4, 8, rows=ROWS, targets=["gates"])

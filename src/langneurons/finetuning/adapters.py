@@ -1,7 +1,7 @@
 """Adapters on disk: ordinary PEFT directories, the same bytes for the same weights.
 
-A masked lora_B is laid out in full, zero in the rows that do not exist, so plain ``PeftModel.from_pretrained`` loads an
-adapter without this library and gives the same logits.
+A masked lora_B or lora_A is laid out in full, zero in what does not exist, so plain ``PeftModel.from_pretrained`` loads
+an adapter without this library and gives the same logits.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from peft.tuners.lora.layer import LoraLayer
 
-from langneurons.finetuning.masked_lora import ADAPTER, LoraLayer, masked_layers
+from langneurons.finetuning.masked_lora import ADAPTER, masked_layers
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -73,11 +74,13 @@ def load_adapter(base: torch.nn.Module, directory: str | os.PathLike) -> PeftMod
 
 
 def adapter_tensors(peft_model: PeftModel) -> dict[str, torch.Tensor]:
-    """The adapter's tensors on the CPU by PEFT's names, every lora_B in full ``[out_features, r]``."""
+    """The adapter's tensors on the CPU by PEFT's names, every lora_A ``[r, in_features]`` and lora_B
+    ``[out_features, r]`` in full."""
     from peft import get_peft_model_state_dict
 
     tensors = get_peft_model_state_dict(peft_model, adapter_name=ADAPTER, save_embedding_layers=False)
     for name, layer in masked_layers(peft_model).items():
+        tensors[f"{name}.lora_A.weight"] = layer.dense_a(ADAPTER)
         tensors[f"{name}.lora_B.weight"] = layer.dense_b(ADAPTER)
     return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
 

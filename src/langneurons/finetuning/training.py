@@ -275,7 +275,7 @@ def _identity(model: nn.Module, dataset: datasets.Dataset, settings: dict) -> st
         digest.update(batch.serialize())
     with torch.no_grad():
         for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-            whole = tensor.requires_grad or name.endswith(".rows")
+            whole = tensor.requires_grad or name.endswith(".neurons")
             part = tensor.flatten() if whole else tensor.flatten()[:256]
             digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
             digest.update(part.cpu().contiguous().view(torch.uint8).numpy())
