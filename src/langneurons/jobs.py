@@ -10,10 +10,11 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
+from langneurons.files import DiskFull
 from langneurons.hub import hub_faults
 
-# Faults of the input: told in one line. Anything else is a fault of ours and keeps its traceback.
-EXPECTED = (ValueError, FloatingPointError)
+# Faults of the input or of the disk: told in one line. Anything else is a fault of ours and keeps its traceback.
+EXPECTED = (ValueError, FloatingPointError, DiskFull)
 
 
 @contextlib.contextmanager

@@ -71,6 +71,9 @@ class Paths:
         """Where training keeps what a killed job resumes from: outside every rule's output."""
         return f"{self.results}/{model}/checkpoints/{task}/{finetuning}"
 
+    def curve(self, model: str = "{model}", task: str = "{task}", finetuning: str = "{finetuning}") -> str:
+        return f"{self.results}/{model}/curves/{task}/{finetuning}.tsv"
+
     def _condition(self, kind: str, c: Condition | None, ending: str) -> str:
         if c is None:
             c = Condition("{model}", "{task}", "{finetuning}", "{language}", "{intervention}")
@@ -96,6 +99,9 @@ class Paths:
 
     def report(self, name: str) -> str:
         return f"{self.results}/report/{name}"
+
+    def curve_figure(self, model: str = "{model}", task: str = "{task}", ending: str = "svg") -> str:
+        return f"{self.results}/figures/finetuning_curves.{model}.{task}.{ending}"
 
     def log(self, *parts: str) -> str:
         return "/".join([self.results, "logs", *parts]) + ".log"

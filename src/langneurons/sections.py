@@ -324,11 +324,23 @@ class Finetuning(Section):
     weight_decay: Annotated[float, Field(ge=0)] = Field(0.1, description="AdamW's weight decay.")
     max_grad_norm: Annotated[float, Field(gt=0)] = Field(10.0, description="Gradient norm clipped at.")
     warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = Field(0.01, description="Share of steps that warm up.")
+    targets: list[Literal["gate_proj", "up_proj", "down_proj"]] = Field(
+        ["gate_proj"],
+        min_length=1,
+        description="Modules whose neurons train: rows of gate_proj (paper) and up_proj, columns of down_proj.",
+    )
+    group_by_length: bool = Field(False, description="Batches of examples of like length: less padding.")
+    validation: Annotated[int, Field(ge=0)] = Field(
+        500, description="Test examples of the source language whose loss the curve shows; chooses nothing. 0: none."
+    )
+    gradient_checkpointing: bool = Field(False, description="Less memory, more time; the same result.")
 
     @model_validator(mode="after")
     def _checkpoint(self) -> Finetuning:
         if self.checkpoint_epoch and self.checkpoint_epoch > self.epochs:
             raise ValueError(f"checkpoint_epoch ({self.checkpoint_epoch}) must be at most epochs ({self.epochs})")
+        if len(set(self.targets)) != len(self.targets):
+            raise ValueError(f"targets ({', '.join(self.targets)}) name a module twice; write it once")
         return self
 
 

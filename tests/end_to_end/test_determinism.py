@@ -14,7 +14,18 @@ TARGETS = [
     "results/figures/neuron_layers.tiny-llama.lape-set1.svg",
     "results/figures/perplexity_change.tiny-llama.lape-set1.svg",
 ]
-KINDS = ("tables", "figures", "tokens", "activations", "statistics", "neurons", "adapters", "metrics", "predictions")
+KINDS = (
+    "tables",
+    "figures",
+    "tokens",
+    "activations",
+    "statistics",
+    "neurons",
+    "adapters",
+    "curves",
+    "metrics",
+    "predictions",
+)
 
 
 @pytest.fixture(scope="module")

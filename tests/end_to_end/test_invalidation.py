@@ -11,6 +11,7 @@ from snakemake_calls import ROOT, SMALLEST, planned
 FROM_IDENTIFICATION_ON = {
     "draw_neurons": 12,
     "finetune": 2,
+    "draw_curves": 1,
     "evaluate": 9,
     "measure_perplexity": 4,
     "draw_perplexity": 4,
@@ -24,6 +25,7 @@ FROM_COLLECTION_ON = FROM_IDENTIFICATION_ON | {
 }
 FROM_TOKENS_ON = FROM_COLLECTION_ON | {"pack_tokens": 12}
 FROM_TEXT_ON = FROM_TOKENS_ON | {"pretrain_demo_model": 2, "pack_heldout_tokens": 6, "finetune": 6, "evaluate": 17}
+FROM_TEXT_ON["draw_curves"] = 4
 OF_ONE_MODEL = {
     "pretrain_demo_model": 1,
     "pack_tokens": 6,
@@ -34,6 +36,7 @@ OF_ONE_MODEL = {
     "identify_neurons": 2,
     "draw_neurons": 6,
     "finetune": 2,
+    "draw_curves": 2,
     "evaluate": 7,
     "measure_perplexity": 2,
     "draw_perplexity": 2,
@@ -45,8 +48,8 @@ QUANTIZED_ANEW = {
     if rule not in ("pretrain_demo_model", "pack_tokens", "pack_heldout_tokens")
 }
 SUMMARIZED_ANEW = {"summarize_activations": 4, "evaluate": 3, "render_table": 3}
-XNLI_FROM_FINETUNING_ON = {"finetune": 4, "evaluate": 11, "render_table": 3}
-XQUAD_FROM_FINETUNING_ON = {"finetune": 2, "evaluate": 6, "render_table": 1}
+XNLI_FROM_FINETUNING_ON = {"finetune": 4, "draw_curves": 2, "evaluate": 11, "render_table": 3}
+XQUAD_FROM_FINETUNING_ON = {"finetune": 2, "draw_curves": 2, "evaluate": 6, "render_table": 1}
 
 EDITS = {
     "nothing": ({}, {}),
@@ -74,7 +77,7 @@ EDITS = {
     "models.tiny-mistral.quantization": ({"models": {"tiny-mistral": {"quantization": "none"}}}, QUANTIZED_ANEW),
     "models.tiny-llama.title": (
         {"models": {"tiny-llama": {"title": "Other"}}},
-        {"render_table": 5, "draw_neurons": 6, "draw_perplexity": 2},
+        {"render_table": 5, "draw_neurons": 6, "draw_perplexity": 2, "draw_curves": 2},
     ),
     # Activations and statistics.
     "activations.batch_percentiles": ({"activations": {"batch_percentiles": [90]}}, FROM_COLLECTION_ON),
@@ -90,6 +93,7 @@ EDITS = {
             "identify_neurons": 3,
             "draw_neurons": 6,
             "finetune": 2,
+            "draw_curves": 1,
             "evaluate": 7,
             "measure_perplexity": 2,
             "draw_perplexity": 2,
@@ -109,12 +113,13 @@ EDITS = {
     ),
     "methods.random.seed": (
         {"methods": {"random": {"seed": 9}}},
-        {"identify_neurons": 1, "finetune": 1, "evaluate": 1, "render_table": 1},
+        {"identify_neurons": 1, "finetune": 1, "draw_curves": 1, "evaluate": 1, "render_table": 1},
     ),
     # Tasks, fine-tuning, interventions.
+    # Of the source language's test split the curves show the loss.
     "tasks.xnli.demo.test": (
         {"tasks": {"xnli": {"demo": {"test": 13}}}},
-        {"write_demo_xnli": 2, "evaluate": 11, "render_table": 3},
+        XNLI_FROM_FINETUNING_ON | {"write_demo_xnli": 2},
     ),
     "tasks.xnli.demo.train": (
         {"tasks": {"xnli": {"demo": {"train": 32}}}},
@@ -128,6 +133,12 @@ EDITS = {
     ),
     "tasks.xquad.metric": ({"tasks": {"xquad": {"metric": "model_tokens"}}}, {"render_table": 1}),
     "finetuning.xnli.learning_rate": ({"finetuning": {"xnli": {"learning_rate": 1e-4}}}, XNLI_FROM_FINETUNING_ON),
+    # Without neurons there are no targets, and no result depends on how its memory was spent.
+    "finetuning.xnli.targets": (
+        {"finetuning": {"xnli": {"targets": ["gate_proj", "down_proj"]}}},
+        {"finetune": 2, "draw_curves": 1, "evaluate": 3, "render_table": 2},
+    ),
+    "finetuning.xnli.gradient_checkpointing": ({"finetuning": {"xnli": {"gradient_checkpointing": True}}}, {}),
     "finetuning.xquad.rank": ({"finetuning": {"xquad": {"rank": 8}}}, XQUAD_FROM_FINETUNING_ON),
     "interventions.site": (
         {"interventions": {"site": "gate"}},
@@ -152,10 +163,10 @@ EDITS = {
     "run.compare_with_paper, of other models": ({"run": {"compare_with_paper": True}}, {}),
     "run.tables, one more": (
         {"run": {"tables": ["xnli", "xquad_all_interventions"]}},
-        {"evaluate": 30, "render_table": 1},
+        {"evaluate": 30, "render_table": 1, "draw_curves": 1},
     ),
     "run.tables, one less": ({"run": {"tables": ["xquad"]}}, {"write_report": 1}),
-    "figures.width": ({"figures": {"width": 400}}, {"draw_neurons": 12, "draw_perplexity": 4}),
+    "figures.width": ({"figures": {"width": 400}}, {"draw_neurons": 12, "draw_perplexity": 4, "draw_curves": 4}),
     "figures.methods, one more": (
         {"figures": {"methods": ["lape-set1", "act-prob-90p", "lape-set6"]}},
         {"identify_neurons": 1, "draw_neurons": 6, "measure_perplexity": 2, "draw_perplexity": 2},

@@ -132,6 +132,13 @@ def test_every_table_and_figure_is_there(results):
             figure = (results / f"figures/{kind}.{model}.{method}.{ending}").read_text(encoding="utf-8")
             assert f"<{ending}" in figure and len(figure) > 1000
         assert (results / f"figures/{kind}.{model}.{method}.pdf").read_bytes().startswith(b"%PDF-")
+    for model, task in itertools.product(("tiny-llama", "tiny-mistral"), ("xnli", "xquad")):
+        figure = (results / f"figures/finetuning_curves.{model}.{task}.svg").read_text(encoding="utf-8")
+        assert (
+            "Fine-tuning" in figure
+            and "base" in figure
+            and ("vi@random" in figure) == ((model, task) == ("tiny-llama", "xnli"))
+        )
     assert {p.name.partition(".")[0] for p in (results / "tables").iterdir()} == set(TABLES)
 
 
@@ -143,7 +150,7 @@ def test_every_condition_and_no_other_was_evaluated(results):
 
 def test_every_job_has_a_log_that_tells_no_error(results):
     logs = {str(path.relative_to(results / "logs")): path.read_text() for path in (results / "logs").rglob("*.log")}
-    assert len(logs) == 108  # jobs of the run
+    assert len(logs) == 112  # jobs of the run
     assert [name for name, text in logs.items() if re.search(r"^error:|Traceback", text, flags=re.M)] == []
 
 

@@ -10,10 +10,16 @@ import torch
 from test_masked_lora import METADATA, ROWS, four_bit, llama
 
 from langneurons.finetuning.adapters import save_adapter
+from langneurons.finetuning.checkpoints import trainable_parameters
 from langneurons.finetuning.masked_lora import add_lora, masked_layers
-from langneurons.finetuning.training import train, trainable_parameters
+from langneurons.finetuning.training import train as train_whole
 
 SETTINGS = {"epochs": 3, "batch_size": 4, "learning_rate": 5e-3, "bf16": False}
+
+
+def train(*arguments, **options):
+    """The curve alone."""
+    return train_whole(*arguments, **options).curve
 
 
 def examples(count=22, seed=0):
@@ -70,7 +76,7 @@ def test_schedule_and_history(tmp_path):
     )
     steps, warmup = 60, 6  # 22 examples in batches of 4: 6 steps an epoch
     assert [entry["step"] for entry in history] == list(range(1, steps + 1))
-    assert set(history[0]) == {"step", "epoch", "loss", "learning_rate"}
+    assert set(history[0]) == {"step", "epoch", "loss", "learning_rate", "gradient_norm", "validation_loss"}
     expected = [0.01 * (s / warmup if s < warmup else (steps - s) / (steps - warmup)) for s in range(steps)]
     np.testing.assert_allclose([entry["learning_rate"] for entry in history], expected, rtol=1e-12)
     np.testing.assert_allclose([entry["epoch"] for entry in history], [s / 6 for s in range(1, steps + 1)])
@@ -83,7 +89,7 @@ def test_steps_are_adamw_by_the_formula(tmp_path):
     """One batch an epoch: the Trainer's steps against AdamW, clipping and schedule written out."""
     data, settings = examples(4), {"epochs": 5, "batch_size": 4, "learning_rate": 1e-2, "max_grad_norm": 0.05}
     model, reference = adapted(), adapted()
-    train(model, data, Collator(), tmp_path, bf16=False, warmup_ratio=0.0, **settings)
+    curve = train(model, data, Collator(), tmp_path, bf16=False, warmup_ratio=0.0, **settings)
     batch, state = Collator()(list(data)), {}
     for step in range(5):
         loss = reference(**batch).loss
@@ -91,6 +97,7 @@ def test_steps_are_adamw_by_the_formula(tmp_path):
         gradients = torch.autograd.grad(loss, parameters)
         norm = math.sqrt(sum(g.double().square().sum().item() for g in gradients))
         assert norm > 0.05
+        assert curve[step]["gradient_norm"] == pytest.approx(norm, rel=1e-2)
         rate = 1e-2 * (5 - step) / 5
         with torch.no_grad():
             for name, parameter, gradient in zip(names, parameters, gradients, strict=True):
@@ -140,7 +147,7 @@ def test_resuming_gives_the_same_bytes(tmp_path, breaks_at):
     history = train(straight, examples(), collator, tmp_path / "straight", **options)
     with pytest.raises(KeyboardInterrupt):
         train(adapted(), examples(), Collator(breaks_at=breaks_at), tmp_path / "broken", **options)
-    assert list((tmp_path / "broken").glob("checkpoint-*"))
+    assert list((tmp_path / "broken").glob("*/checkpoint-*"))
     resumed, second = adapted(), Collator()
     torch.manual_seed(1234)
     assert train(resumed, examples(), second, tmp_path / "broken", **options) == history
@@ -185,7 +192,7 @@ def test_a_checkpoint_of_another_run_is_not_resumed(tmp_path, change):
     elif change == "base":
         shift = 0.01
     else:
-        for mark in (tmp_path / "c").glob("checkpoint-*/complete.json"):
+        for mark in (tmp_path / "c").glob("*/checkpoint-*/complete.json"):
             mark.unlink()
     fresh, kept = adapted(rows=rows), adapted(rows=rows)
     for model in (fresh, kept):
@@ -195,18 +202,100 @@ def test_a_checkpoint_of_another_run_is_not_resumed(tmp_path, change):
     assert content(fresh, tmp_path / "a") == content(kept, tmp_path / "b")
 
 
+def gradients_of_steps(monkeypatch):
+    """A list that fills with the gradients of every optimiser step from now on."""
+    seen, step = [], torch.optim.AdamW.step
+
+    def recorded(self, *arguments, **options):
+        seen.append([p.grad.clone() for group in self.param_groups for p in group["params"]])
+        return step(self, *arguments, **options)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", recorded)
+    return seen
+
+
+def out_of_memory_above(model, limit):
+    """As a small GPU would: no more than ``limit`` examples pass through the model."""
+
+    def refuse(module, arguments):
+        if len(arguments[0]) > limit:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    model.get_input_embeddings().register_forward_pre_hook(refuse)
+    return model
+
+
 @pytest.mark.parametrize("task", ["SEQ_CLS", "CAUSAL_LM"])
-def test_accumulated_gradients_are_those_of_the_large_batch(tmp_path, task):
-    """Examples of many lengths, and a last part of one: the mean is over all labels, not over the parts' means."""
-    data, results, histories = examples(7), [], []
-    for parts in (1, 4):
-        model = adapted(task)
-        options = {"epochs": 2, "batch_size": 8 // parts, "gradient_accumulation_steps": parts, "learning_rate": 1e-3}
-        histories.append(train(model, data, Collator(task), tmp_path / str(parts), bf16=False, **options))
-        results.append(values(model))
-    np.testing.assert_allclose(*([entry["loss"] for entry in h] for h in histories), rtol=1e-4)
-    for name, value in results[0].items():
-        torch.testing.assert_close(value, results[1][name], atol=5e-5, rtol=1e-2)
+def test_a_batch_that_does_not_fit_is_added_up(tmp_path, monkeypatch, task, caplog):
+    """Examples of many lengths, and a last batch of three: the mean is over all labels, not over the parts' means."""
+    data, curves, gradients = examples(11), [], []
+    for limit in (8, 2):
+        seen = gradients_of_steps(monkeypatch)
+        model = out_of_memory_above(adapted(task), limit)
+        options = {"epochs": 1, "batch_size": 8, "learning_rate": 1e-8}
+        curves.append(train(model, data, Collator(task), tmp_path / str(limit), bf16=False, **options))
+        gradients.append(seen)
+        monkeypatch.undo()
+    assert [len(steps) for steps in gradients] == [2, 2]
+    for whole, parts in zip(*gradients, strict=True):
+        for one, other in zip(whole, parts, strict=True):
+            torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
+        assert max(one.abs().max() for one in whole) > 1e-3
+    np.testing.assert_allclose(*([row["loss"] for row in curve] for curve in curves), rtol=1e-6)
+    assert [r.message for r in caplog.records if "out of memory" in r.message] == [
+        f"out of memory: from step 1 on, {n} examples a forward pass, gradients added up over the batch" for n in (4, 2)
+    ]
+
+
+def test_one_example_that_does_not_fit_is_an_error(tmp_path):
+    with pytest.raises(torch.OutOfMemoryError):
+        train(out_of_memory_above(adapted(), 0), examples(), Collator(), tmp_path, **SETTINGS)
+
+
+def test_a_resumed_run_keeps_its_parts(tmp_path):
+    """The last bits depend on how a batch was divided: a run that goes on where there is room divides it as before."""
+    options = SETTINGS | {"checkpoint_steps": 2}
+    straight = out_of_memory_above(adapted(), 2)
+    train(straight, examples(), Collator(), tmp_path / "straight", **options)
+    with pytest.raises(KeyboardInterrupt):
+        train(out_of_memory_above(adapted(), 2), examples(), Collator(breaks_at=9), tmp_path / "broken", **options)
+    resumed = adapted()
+    train(resumed, examples(), Collator(), tmp_path / "broken", **options)
+    assert content(resumed, tmp_path / "a") == content(straight, tmp_path / "b")
+
+
+def test_gradient_checkpointing_changes_no_bit(tmp_path):
+    models = adapted(), adapted()
+    calls = [0, 0]
+    for number, model in enumerate(models):
+        act = model.get_base_model().model.layers[0].mlp.act_fn
+        act.register_forward_hook(lambda *_, number=number: calls.__setitem__(number, calls[number] + 1))
+        options = SETTINGS | {"epochs": 1, "gradient_checkpointing": bool(number)}
+        train(model, examples(), Collator(), tmp_path / str(number), **options)
+        assert not model.is_gradient_checkpointing
+    assert content(models[0], tmp_path / "a") == content(models[1], tmp_path / "b")
+    assert calls == [6, 12]  # forward once; twice where the backward pass computes it again
+
+
+def test_length_groups_pad_less_and_resume(tmp_path):
+    data, options = examples(200, seed=4), SETTINGS | {"epochs": 2, "checkpoint_steps": 20}
+    lengths = dict(zip(data["id"], map(len, data["input_ids"]), strict=True))
+    padded, orders = [], []
+    for grouped in (False, True):
+        collator = Collator()
+        model = adapted()
+        train(model, data, collator, tmp_path / str(grouped), **options, group_by_length=grouped)
+        padded.append(sum(max(lengths[i] for i in batch) * len(batch) for batch in collator.seen))
+        orders.append(collator.seen)
+    assert sorted(i for batch in orders[1][:50] for i in batch) == sorted(lengths)  # each once an epoch
+    assert orders[1][:50] != orders[1][50:100]  # another order every epoch
+    real = 2 * sum(lengths.values())
+    assert padded[1] - real < 0.2 * (padded[0] - real)
+    with pytest.raises(KeyboardInterrupt):
+        train(adapted(), data, Collator(breaks_at=75), tmp_path / "broken", **options, group_by_length=True)
+    resumed = adapted()
+    train(resumed, data, Collator(), tmp_path / "broken", **options, group_by_length=True)
+    assert content(resumed, tmp_path / "a") == content(model, tmp_path / "b")
 
 
 @pytest.mark.parametrize("bf16", [False, True])
@@ -226,17 +315,20 @@ def test_a_4bit_base_trains(tmp_path, bf16):
         assert layer.dense_b("default").abs().sum(1).nonzero().flatten().tolist() == list(indices)
 
 
-def test_a_loss_that_is_not_a_number_stops_training(tmp_path):
+def test_weights_that_are_not_finite_are_not_saved(tmp_path):
+    """The step before a checkpoint breaks the weights, after a loss that was still finite."""
+
     class Poison(Collator):
         def __call__(self, batch):
-            if self.calls == 2:  # the third step's forward and those after it
-                with torch.no_grad():
-                    next(iter(trainable_parameters(model).values())).fill_(float("nan"))
+            if self.calls == 4:
+                parameter = next(iter(trainable_parameters(model).values()))
+                parameter.register_hook(lambda gradient: gradient * float("nan"))
             return super().__call__(batch)
 
     model = adapted()
-    with pytest.raises(FloatingPointError, match=r"nan at step \d+, learning rate 0\.\d+"):
-        train(model, examples(), Poison(), tmp_path, **SETTINGS)
+    with pytest.raises(FloatingPointError, match=r"not finite after step 4, learning rate 0\.0\d+; the last good"):
+        train(model, examples(), Poison(), tmp_path, **SETTINGS, checkpoint_steps=2)
+    assert {path.name for path in tmp_path.glob("*/*")} == {"checkpoint-2"}
     assert "_original_forward" not in model.__dict__
 
 

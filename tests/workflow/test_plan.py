@@ -68,6 +68,7 @@ def test_the_paper_is_planned_whole(dry_run, config):
         "identify_neurons": models * 9,  # three methods, and three draws for each of two comparisons
         "identify_half_neurons": models * 3 * 2,
         "finetune": len(finetunings),
+        "draw_curves": models * 2,
         "evaluate": len(conditions),
         "pack_heldout_tokens": models * languages,
         "measure_perplexity": models * 3,

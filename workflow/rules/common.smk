@@ -88,12 +88,24 @@ def compared_tables():
     return [name for name in known if {*table_models(name)} & {*reference.MODELS.values()}]
 
 
+def finetunings():
+    """(model, task) -> the fine-tunings that the tables of a run need, in order."""
+    found = {}
+    for name in settings.run.tables:
+        if settings.tables[name].kind != "statistics":
+            for c in table_conditions(settings, name):
+                found.setdefault((c.model, c.task), set()).add(c.finetuning)
+    return {key: sorted(names, key=lambda name: (name != "base", name)) for key, names in found.items()}
+
+
 def figure_files():
     files = []
     for model in settings.run.models:
         for method in settings.figures.methods:
             stems = [(kind, model, method) for kind in FIGURE_KINDS]
             files += [paths.figure(*stem, ending) for stem in stems for ending in ("svg", "pdf", "html")]
+    for model, task in sorted(finetunings()):
+        files += [paths.curve_figure(model, task, ending) for ending in ("svg", "pdf", "html")]
     return files
 
 
@@ -123,9 +135,17 @@ def finetuning_input(wildcards):
     _, method = split_finetuning(wildcards.finetuning)
     source = getattr(settings.tasks, wildcards.task).source_language
     files = {"model": paths.model(wildcards.model), "train": paths.task(wildcards.task, source, "train")}
+    if getattr(settings.finetuning, wildcards.task).validation:
+        files["validation"] = paths.task(wildcards.task, source, "test")
     if method:
         files["mask"] = paths.neurons(wildcards.model, method)
     return files
+
+
+def finetuning_params(wildcards):
+    """The keys of finetuning that this one's result depends on."""
+    without = {"gradient_checkpointing"} | ({"targets"} if wildcards.finetuning == "base" else set())
+    return getattr(settings.finetuning, wildcards.task).model_dump(exclude=without)
 
 
 def identification_input(wildcards):

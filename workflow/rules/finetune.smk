@@ -1,4 +1,4 @@
-# LoRA on attention, and on the rows of a mask's neurons.
+# LoRA on attention, and on a mask's neurons; and what training looked like.
 
 
 rule finetune:
@@ -6,6 +6,7 @@ rule finetune:
         unpack(finetuning_input),
     output:
         adapter=directory(paths.adapter()),
+        curve=paths.curve(),
     log:
         paths.log("finetune", "{model}", "{task}", "{finetuning}"),
     benchmark:
@@ -17,10 +18,15 @@ rule finetune:
         mem_mb=model_memory,
         runtime=lambda wildcards, attempt: 720 * attempt,
         checkpoints=lambda wildcards: paths.checkpoints(wildcards.model, wildcards.task, wildcards.finetuning),
+        gradient_checkpointing=lambda wildcards: int(
+            getattr(settings.finetuning, wildcards.task).gradient_checkpointing
+        ),
     params:
         quantization=model_setting("quantization"),
         dtype=model_setting("dtype"),
-        finetuning=lambda wildcards: getattr(settings.finetuning, wildcards.task).model_dump(),
+        finetuning=finetuning_params,
+        repository=lambda wildcards: getattr(settings.models[wildcards.model], "repository", None),
+        revision=lambda wildcards: getattr(settings.models[wildcards.model], "revision", None),
         max_tokens=task_setting("max_tokens"),
         prompt=task_setting("prompt"),
         seed=settings.seed,
@@ -28,3 +34,31 @@ rule finetune:
         "Fine-tuning {wildcards.model} on {wildcards.task}: {wildcards.finetuning}"
     script:
         "../scripts/finetune.py"
+
+
+rule draw_curves:
+    input:
+        lambda wildcards: [
+            paths.curve(wildcards.model, wildcards.task, finetuning)
+            for finetuning in finetunings()[wildcards.model, wildcards.task]
+        ],
+    output:
+        svg=paths.curve_figure(ending="svg"),
+        pdf=paths.curve_figure(ending="pdf"),
+        html=paths.curve_figure(ending="html"),
+    log:
+        paths.log("draw_curves", "{model}.{task}"),
+    conda:
+        "../../environment.yml"
+    params:
+        title=model_setting("title"),
+        width=settings.figures.width,
+        height=settings.figures.height,
+    message:
+        "Training curves of {wildcards.model} on {wildcards.task}"
+    script:
+        "../scripts/draw_curves.py"
+
+
+localrules:
+    draw_curves,

@@ -6,7 +6,7 @@ with job(snakemake.log[0], snakemake.threads):
     from langneurons.conditions import Condition
     from langneurons.evaluation.condition import evaluate_xnli, evaluate_xquad, intervention, write_condition
     from langneurons.finetuning.adapters import load_adapter
-    from langneurons.models.loading import load_base, load_tokenizer
+    from langneurons.models.loading import load_base, load_tokenizer, snapshot_digest
     from langneurons.tasks.sources import read_task
 
     fix_threads(snakemake.threads)
@@ -15,7 +15,8 @@ with job(snakemake.log[0], snakemake.threads):
     table = read_task(inputs.test, condition.task)
     tokenizer = load_tokenizer(inputs.model)
     kind = "classification" if condition.task == "xnli" else "causal"
-    model = load_adapter(load_base(inputs.model, kind, p.quantization, p.dtype), inputs.adapter)
+    base = load_base(inputs.model, kind, p.quantization, p.dtype)
+    model = load_adapter(base, inputs.adapter, snapshot_digest(inputs.model))
     context, neurons = intervention(
         model, inputs.model, condition, inputs.get("mask"), inputs.get("statistics"), p.site
     )

@@ -1,30 +1,32 @@
 """Fine-tune one adapter."""
 
-import shutil
-
 from langneurons.jobs import fix_threads, job
 
 with job(snakemake.log[0], snakemake.threads):
     from langneurons.finetuning.finetune import finetune
 
     fix_threads(snakemake.threads)
-    p, wildcards = snakemake.params, snakemake.wildcards
-    history = finetune(
-        snakemake.input.model,
-        snakemake.input.train,
+    p, wildcards, inputs = snakemake.params, snakemake.wildcards, snakemake.input
+    curve = finetune(
+        inputs.model,
+        inputs.train,
         snakemake.output.adapter,
+        snakemake.output.curve,
         snakemake.resources.checkpoints,
         name=wildcards.model,
         task=wildcards.task,
         finetuning=wildcards.finetuning,
-        mask_path=snakemake.input.get("mask"),
+        mask_path=inputs.get("mask"),
+        validation_path=inputs.get("validation"),
         settings=p.finetuning,
         quantization=p.quantization,
         dtype=p.dtype,
         max_tokens=p.max_tokens,
         prompt=p.prompt,
         seed=p.seed,
+        repository=p.repository,
+        revision=p.revision,
+        gradient_checkpointing=bool(snakemake.resources.gradient_checkpointing),
     )
-    for entry in history[:: max(1, len(history) // 50)]:
+    for entry in curve[:: max(1, len(curve) // 50)]:
         print("step {step}: loss {loss:.4f}, learning rate {learning_rate:.3g}".format(**entry))
-    shutil.rmtree(snakemake.resources.checkpoints, ignore_errors=True)

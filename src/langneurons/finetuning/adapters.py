@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from peft.tuners.lora.layer import LoraLayer
 
+from langneurons.files import telling_of_a_full_disk
 from langneurons.finetuning.masked_lora import ADAPTER, masked_layers
 
 if TYPE_CHECKING:
@@ -24,16 +25,18 @@ PREFIX = "base_model.model."
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
 METADATA = "langneurons.json"
+CARD = "README.md"
 
 
-def save_adapter(peft_model: PeftModel, directory: str | os.PathLike, metadata: dict) -> None:
+def save_adapter(peft_model: PeftModel, directory: str | os.PathLike, metadata: dict, card: str | None = None) -> None:
     """Write the adapter to ``directory``, whole or not at all; what stood there before is replaced.
 
     ``metadata`` (JSON values: mask digest, method, languages, base digest, hyper-parameters) goes into the weights'
-    header and into ``langneurons.json`` beside them. Its ``base_model`` is the base's name, never a path; it becomes
-    ``base_model_name_or_path``. The bytes depend on the weights and the metadata alone.
+    header and into ``langneurons.json`` beside them. Its ``base_model`` is the base's name, never a path;
+    ``base_repository`` and ``base_revision``, or the name where there are none, tell PEFT which base to load. ``card``
+    is the text of README.md. The bytes depend on the weights, the metadata and the card alone.
 
-    Raises ValueError if ``base_model`` is missing or a path.
+    Raises ValueError if ``base_model`` is missing or a path, DiskFull if there is no space; then nothing is left.
     """
     name = metadata.get("base_model")
     if not isinstance(name, str) or not name or name.startswith((".", "~", "/")) or os.path.isabs(name):
@@ -42,22 +45,27 @@ def save_adapter(peft_model: PeftModel, directory: str | os.PathLike, metadata: 
     target = Path(directory)
     partial = target.with_name(target.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    config = adapter_config(peft_model, metadata.get("base_repository") or name, metadata.get("base_revision"))
     try:
-        _write_safetensors(adapter_tensors(peft_model), partial / WEIGHTS, {"format": "pt", "langneurons": told})
-        _write_json(partial / CONFIG, adapter_config(peft_model, name))
-        _write_json(partial / METADATA, metadata)
-        if target.exists():
-            shutil.rmtree(target)
-        os.replace(partial, target)
+        with telling_of_a_full_disk(target, "the adapter", "none is left there, and training's last checkpoint stays"):
+            partial.mkdir(parents=True)
+            _write_safetensors(adapter_tensors(peft_model), partial / WEIGHTS, {"format": "pt", "langneurons": told})
+            _write_json(partial / CONFIG, config)
+            _write_json(partial / METADATA, metadata)
+            if card is not None:
+                (partial / CARD).write_text(card, encoding="utf-8")
+            if target.exists():
+                shutil.rmtree(target)
+            os.replace(partial, target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def load_adapter(base: torch.nn.Module, directory: str | os.PathLike) -> PeftModel:
+def load_adapter(base: torch.nn.Module, directory: str | os.PathLike, base_digest: str | None = None) -> PeftModel:
     """Put the adapter in ``directory`` on ``base`` by plain PEFT; evaluation mode, nothing trains.
 
-    Raises ValueError if the directory holds no adapter, or one for another kind of model.
+    Raises ValueError if the directory holds no adapter, one for another kind of model, or, with the snapshot's
+    ``base_digest``, one that was trained on another snapshot.
     """
     from peft import PeftModel
     from peft.utils import load_peft_weights
@@ -65,6 +73,8 @@ def load_adapter(base: torch.nn.Module, directory: str | os.PathLike) -> PeftMod
     missing = [name for name in (CONFIG, WEIGHTS) if not (Path(directory) / name).is_file()]
     if missing:
         raise ValueError(f"{directory}: the adapter lacks {' and '.join(missing)}; fine-tune it again")
+    if base_digest is not None:
+        _check_base(Path(directory) / METADATA, base_digest)
     model = PeftModel.from_pretrained(base, str(directory), is_trainable=False)
     held, expected = set(load_peft_weights(str(directory), device="cpu")), set(adapter_tensors(model))
     if held != expected:
@@ -85,7 +95,7 @@ def adapter_tensors(peft_model: PeftModel) -> dict[str, torch.Tensor]:
     return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
 
 
-def adapter_config(peft_model: PeftModel, base_model: str) -> dict:
+def adapter_config(peft_model: PeftModel, base_model: str, revision: str | None = None) -> dict:
     """PEFT's configuration as JSON values: lists sorted, masked layers by their full names, no path."""
     masked = {name.removeprefix(PREFIX) for name in masked_layers(peft_model)}
     adapted = {n.removeprefix(PREFIX) for n, module in peft_model.named_modules() if isinstance(module, LoraLayer)}
@@ -94,8 +104,20 @@ def adapter_config(peft_model: PeftModel, base_model: str) -> dict:
     config["target_modules"] = sorted({name.rpartition(".")[2] for name in adapted - masked}) + sorted(masked)
     config["modules_to_save"] = sorted(set(config["modules_to_save"])) if config["modules_to_save"] else None
     config["base_model_name_or_path"] = base_model
+    config["revision"] = revision
     config["inference_mode"] = True
     return config
+
+
+def _check_base(path: Path, digest: str) -> None:
+    trained_on = json.loads(path.read_text(encoding="utf-8")).get("base_digest") if path.is_file() else None
+    if trained_on is None:
+        raise ValueError(f"{path}: does not say which base the adapter belongs to; fine-tune it again")
+    if trained_on != digest:
+        raise ValueError(
+            f"{path}: the adapter was trained on snapshot {trained_on[:12]}, the model is {digest[:12]}; fine-tune "
+            "this snapshot"
+        )
 
 
 def _write_json(path: Path, content: dict) -> None:

@@ -1,9 +1,12 @@
-"""One fine-tuning of the workflow: base model, mask and task data to an adapter."""
+"""One fine-tuning of the workflow: base model, mask and task data to an adapter and its training curve."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
 
 from langneurons.conditions import split_finetuning
 
@@ -14,27 +17,38 @@ def finetune(
     model_path: str | os.PathLike,
     train_path: str | os.PathLike,
     adapter_path: str | os.PathLike,
+    curve_path: str | os.PathLike,
     checkpoints: str | os.PathLike,
     *,
     name: str,
     task: str,
     finetuning: str,
     mask_path: str | os.PathLike | None,
+    validation_path: str | os.PathLike | None,
     settings: Mapping,
     quantization: str,
     dtype: str,
     max_tokens: int,
     prompt: str | None,
     seed: int,
+    repository: str | None = None,
+    revision: str | None = None,
+    gradient_checkpointing: bool = False,
 ) -> list[dict]:
-    """Train LoRA on attention, and on the mask's rows of ``gate_proj``, and write the adapter (paper, appendix B.3).
+    """Train LoRA on attention, and on the mask's neurons, and write the adapter (paper, appendix B.3) and its curve.
 
     ``finetuning`` is ``base`` or ``languages@method``; ``settings`` are the keys of the configuration's
-    ``finetuning.{task}``; ``name`` is the model's key. Returns the loss of every step.
+    ``finetuning.{task}`` that change the result (``targets`` only with neurons); ``name`` is the model's key,
+    ``repository`` and ``revision`` where on the Hub it is from. The first ``settings["validation"]`` examples of
+    ``validation_path`` give the validation loss. Returns the curve (``training.train``).
+
+    Raises ValueError for a mask of another model, and what ``train`` and ``save_adapter`` raise.
     """
     import functools
 
     from langneurons.finetuning.adapters import save_adapter
+    from langneurons.finetuning.card import model_card
+    from langneurons.finetuning.curves import write_curve
     from langneurons.finetuning.masked_lora import add_lora
     from langneurons.finetuning.training import train
     from langneurons.identification.mask import NeuronMask
@@ -45,35 +59,53 @@ def finetune(
 
     kind, task_type = KINDS[task]
     tokenizer = load_tokenizer(model_path)
-    table = read_task(train_path, task)
-    if task == "xnli":
-        encoded, collate = xnli.encode(table, tokenizer, max_tokens), xnli.collate
-    else:
-        encoded, collate = xquad.encode_training(table, tokenizer, max_tokens, prompt), xquad.collate
-    print(f"{len(encoded.examples)} examples; {encoded.dropped} dropped as longer than {max_tokens} tokens")
+
+    def encoded(path, count=None):
+        table = read_task(path, task)[:count]
+        if task == "xnli":
+            return xnli.encode(table, tokenizer, max_tokens)
+        return xquad.encode_training(table, tokenizer, max_tokens, prompt)
+
+    training = encoded(train_path)
+    print(f"{len(training.examples)} examples; {training.dropped} dropped as longer than {max_tokens} tokens")
+    validation = encoded(validation_path, settings["validation"]).examples if validation_path else None
 
     model = load_base(model_path, kind, quantization, dtype)
     digest = snapshot_digest(model_path)
     languages, method = split_finetuning(finetuning)
     metadata = {"base_model": name, "base_digest": digest, "task": task, "finetuning": finetuning, "seed": seed}
-    metadata |= {"settings": dict(settings), "quantization": quantization, "dtype": dtype}
+    metadata |= {"base_repository": repository, "base_revision": revision}
+    metadata |= {"settings": {k: v for k, v in settings.items() if k != "validation"}}
+    metadata |= {"quantization": quantization, "dtype": dtype}
     rows = None
     if method:
         mask = NeuronMask.read(mask_path)
         sites = find_neurons(model)
-        mask.check_model(len(sites.layers), sites.neurons_per_layer, digest)
+        try:
+            mask.check_model(len(sites.layers), sites.neurons_per_layer, digest)
+        except ValueError as error:
+            raise ValueError(f"{mask_path}: {error}") from None
         rows = mask.union(languages)
-        metadata |= {"method": method, "languages": list(languages), "mask_digest": mask.digest()}
-        print(f"{sum(len(r) for r in rows.values())} neurons of {'+'.join(languages)} train")
-    model = add_lora(model, settings["rank"], settings["alpha"], rows=rows, task_type=task_type, seed=seed)
+        neurons = sum(len(r) for r in rows.values())
+        metadata |= {"method": method, "languages": list(languages), "mask_digest": mask.digest(), "neurons": neurons}
+        print(f"{neurons} neurons of {'+'.join(languages)} train")
+    model = add_lora(
+        model,
+        settings["rank"],
+        settings["alpha"],
+        rows=rows,
+        task_type=task_type,
+        seed=seed,
+        targets=settings.get("targets", ()),
+    )
     if task == "xnli":
         from langneurons.models.pooling import use_last_real_token
 
         use_last_real_token(model)
-    history = train(
+    trained = train(
         model,
-        encoded.examples,
-        functools.partial(collate, pad_id=tokenizer.pad_token_id),
+        training.examples,
+        functools.partial((xnli if task == "xnli" else xquad).collate, pad_id=tokenizer.pad_token_id),
         checkpoints,
         epochs=settings["epochs"],
         batch_size=settings["batch"],
@@ -83,8 +115,15 @@ def finetune(
         max_grad_norm=settings["max_grad_norm"],
         warmup_ratio=settings["warmup_ratio"],
         checkpoint_epoch=settings["checkpoint_epoch"],
+        group_by_length=settings["group_by_length"],
+        validation_dataset=validation,
         seed=seed,
         bf16=dtype == "bfloat16",
+        gradient_checkpointing=gradient_checkpointing,
     )
-    save_adapter(model, adapter_path, metadata)
-    return history
+    write_curve(trained.curve, curve_path)
+    save_adapter(model, adapter_path, metadata, model_card(metadata))
+    shutil.rmtree(trained.checkpoints)
+    with contextlib.suppress(OSError):  # not empty: checkpoints of other parameters
+        Path(checkpoints).rmdir()
+    return trained.curve

@@ -7,32 +7,43 @@ weights, interrupted or not.
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import json
-import logging
 import math
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import nn
 
-from langneurons.files import write_atomically
+from langneurons.finetuning.checkpoints import (
+    history_of,
+    identity,
+    last_checkpoint,
+    load_trainable,
+    run_directory,
+    step_of,
+    trainable_parameters,
+)
+from langneurons.finetuning.trainer import (
+    EpochSampler,
+    run_callback,
+    stopping_on_request,
+    trainer_class,
+    with_ids,
+)
 from langneurons.progress import Progress
 
 if TYPE_CHECKING:
     import datasets
 
-WEIGHTS = "trainable.safetensors"
-COMPLETE = "complete.json"  # written last: a checkpoint without it, or of another run, is not resumed
-STATE = "trainer_state.json"
 
-logger = logging.getLogger(__name__)
+class Trained(NamedTuple):
+    """What training leaves beside the weights: a dict a step, and its directory of checkpoints."""
+
+    curve: list[dict]
+    checkpoints: Path
 
 
 def train(
@@ -51,25 +62,34 @@ def train(
     seed: int = 42,
     bf16: bool = True,
     checkpoint_epoch: int | None = None,
-    gradient_accumulation_steps: int = 1,
-    checkpoint_steps: int = 500,
     group_by_length: bool = False,
-) -> list[dict]:
-    """Train the parameters of ``model`` that require gradients, in place; return the loss of every step.
+    validation_dataset: datasets.Dataset | None = None,
+    checkpoint_steps: int = 500,
+    gradient_checkpointing: bool = False,
+    micro_batch: int | None = None,
+) -> Trained:
+    """Train the parameters of ``model`` that require gradients, in place; return what every step said.
 
     The learning rate warms up over ``warmup_ratio`` of all steps and decays to zero at the end of ``epochs``. With
     ``checkpoint_epoch`` training stops at the end of that epoch, on the schedule of all epochs. ``bf16`` is autocast
     to bfloat16. ``collator`` gets examples with all their columns and returns the model's inputs with ``labels``. The
-    device is the model's.
+    device is the model's. ``group_by_length`` makes batches of examples of like length, drawn anew every epoch. The
+    loss on ``validation_dataset`` is taken after every epoch and changes nothing.
 
-    A checkpoint is kept every ``checkpoint_steps`` steps and at the end. A call with the same model, data and arguments
-    goes on from the last complete one; checkpoints of anything else are removed. The caller deletes the directory once
-    the adapter is saved.
+    ``gradient_checkpointing`` computes activations again instead of keeping them. ``micro_batch`` is how many examples
+    pass through the model at a time (default: the batch); their gradients add up to those of the whole batch. When a
+    batch does not fit into the GPU's memory, it is halved until it does.
 
-    Returns dicts with step (from 1), epoch (fraction), loss and learning_rate (of that step), a dict a step.
+    A checkpoint is kept every ``checkpoint_steps`` steps and at the end, in a directory of the run's own below
+    ``output_dir_for_checkpoints``. A call with the same model, data and arguments goes on from the last whole one;
+    those of other runs are left aside. A SIGTERM saves one and then ends the process.
 
-    Raises FloatingPointError naming step and learning rate if the loss is not finite, ValueError for arguments that
-    cannot be meant.
+    Returns the curve: a dict a step with step (from 1), epoch (fraction), learning_rate (of that step), loss,
+    gradient_norm (before clipping) and validation_loss (None but at the end of an epoch). With it the run's own
+    directory of checkpoints, for the caller to delete once the adapter is saved.
+
+    Raises FloatingPointError naming step, examples and learning rate if the loss is not finite, DiskFull if a
+    checkpoint cannot be saved, ValueError for arguments that cannot be meant.
     """
     if len(train_dataset) == 0:
         raise ValueError("train_dataset holds no example; raise the task's maximum length or its share of the data")
@@ -87,29 +107,35 @@ def train(
         "warmup_ratio": warmup_ratio,
         "seed": seed,
         "bf16": bf16,
-        "gradient_accumulation_steps": gradient_accumulation_steps,
         "group_by_length": group_by_length,
+        "validation": 0 if validation_dataset is None else len(validation_dataset),
     }
-    directory = Path(output_dir_for_checkpoints)
-    identity = _identity(model, train_dataset, settings)
-    steps_per_epoch = math.ceil(math.ceil(len(train_dataset) / batch_size) / gradient_accumulation_steps)
+    run = identity(model, train_dataset, settings)
+    directory = run_directory(output_dir_for_checkpoints, run)
+    steps_per_epoch = math.ceil(len(train_dataset) / batch_size)
     stop = steps_per_epoch * (checkpoint_epoch or epochs)
-    checkpoint = _last_checkpoint(directory, identity, stop)
-    if checkpoint is not None and _step(checkpoint) == stop:
-        _load_trainable(model, checkpoint)
+    checkpoint = last_checkpoint(directory, run, stop)
+    if checkpoint is not None and step_of(checkpoint) == stop:
+        load_trainable(model, checkpoint)
         model.eval()
-        return _history(json.loads((checkpoint / STATE).read_text(encoding="utf-8"))["log_history"])
+        return Trained(_curve(history_of(checkpoint)), directory)
 
-    arguments = _arguments(model, directory, settings, checkpoint_steps)
+    arguments = _arguments(model, directory, settings, checkpoint_steps, gradient_checkpointing)
     use_cache = model.config.use_cache
-    with _deterministic(), Progress(stop, "steps", "train") as done:
-        done(0 if checkpoint is None else _step(checkpoint))
-        trainer = _trainer_class()(
-            model=model,
-            args=arguments,
-            train_dataset=train_dataset,
-            data_collator=collator,
-            callbacks=[_callback(identity, stop, done)],
+    with _deterministic(), stopping_on_request() as stopped, Progress(stop, "steps", "train") as done:
+        done(0 if checkpoint is None else step_of(checkpoint))
+        trainer = trainer_class()(
+            model=model, args=arguments, train_dataset=train_dataset, data_collator=with_ids(collator)
+        )
+        trainer.identity, trainer.micro_batch = run, min(micro_batch or batch_size, batch_size)
+        if group_by_length:
+            trainer.sampler = EpochSampler([len(ids) for ids in train_dataset["input_ids"]], batch_size, seed)
+
+        def validate(model: nn.Module) -> float:
+            return trainer.validation_loss(model, validation_dataset, collator, trainer.micro_batch)
+
+        trainer.add_callback(
+            run_callback(trainer, stop, steps_per_epoch, done, stopped, validate if validation_dataset else None)
         )
         _silence(trainer)
         try:
@@ -117,23 +143,15 @@ def train(
         finally:
             trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # takes the autocast off again
             model.config.use_cache = use_cache
+            if gradient_checkpointing:
+                model.gradient_checkpointing_disable()
     if trainer.state.global_step != stop:
         raise RuntimeError(f"training stopped after step {trainer.state.global_step} of {stop}")
-    for name, parameter in trainable_parameters(model).items():
-        if not torch.isfinite(parameter).all():
-            raise FloatingPointError(
-                f"{name} is not finite after the last step ({stop}), learning rate {learning_rate:g}"
-            )
     model.eval()
-    return _history(trainer.state.log_history)
+    return Trained(_curve(trainer.state.log_history), directory)
 
 
-def trainable_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
-    """The parameters that require gradients, by name."""
-    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-
-
-def _arguments(model: nn.Module, directory: Path, settings: dict, checkpoint_steps: int):
+def _arguments(model: nn.Module, directory: Path, settings: dict, checkpoint_steps: int, recompute: bool):
     from transformers import TrainingArguments
 
     device = next(model.parameters()).device
@@ -141,7 +159,8 @@ def _arguments(model: nn.Module, directory: Path, settings: dict, checkpoint_ste
         output_dir=str(directory),
         num_train_epochs=settings["epochs"],
         per_device_train_batch_size=settings["batch_size"],
-        gradient_accumulation_steps=settings["gradient_accumulation_steps"],
+        gradient_checkpointing=recompute,
+        gradient_checkpointing_kwargs={"use_reentrant": False} if recompute else None,
         learning_rate=settings["learning_rate"],
         optim="adamw_torch",
         adam_beta1=settings["betas"][0],
@@ -153,7 +172,6 @@ def _arguments(model: nn.Module, directory: Path, settings: dict, checkpoint_ste
         seed=settings["seed"],
         bf16=settings["bf16"],
         use_cpu=device.type == "cpu",
-        train_sampling_strategy="group_by_length" if settings["group_by_length"] else "random",
         remove_unused_columns=False,
         dataloader_num_workers=0,
         dataloader_pin_memory=device.type != "cpu",
@@ -170,116 +188,26 @@ def _arguments(model: nn.Module, directory: Path, settings: dict, checkpoint_ste
     return arguments
 
 
-@functools.cache
-def _trainer_class():
-    from transformers import Trainer
-
-    class AdapterTrainer(Trainer):
-        """The Trainer, which here stops at a loss that is not finite and saves what trains and nothing else."""
-
-        def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-            result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-            if num_items_in_batch is None or self._loss_shifts_labels:
-                return result
-            # A classifier's loss is its batch's mean whatever the Trainer asks, and the Trainer would add up the means
-            # of an accumulated batch's parts: weight each by its share of the examples.
-            share = inputs["labels"].numel() / num_items_in_batch
-            return (result[0] * share, result[1]) if return_outputs else result * share
-
-        def training_step(self, model, inputs, num_items_in_batch=None):
-            loss = super().training_step(model, inputs, num_items_in_batch)
-            if not torch.isfinite(loss):
-                raise FloatingPointError(
-                    f"the loss is {loss.item()} at step {self.state.global_step + 1}, learning rate "
-                    f"{self._get_learning_rate():g}; lower finetuning's learning_rate or look at the data"
-                )
-            return loss
-
-        def _save(self, output_dir=None, state_dict=None):
-            from safetensors.torch import save_file
-
-            Path(output_dir).mkdir(parents=True, exist_ok=True)
-            tensors = {name: p.detach().cpu().contiguous() for name, p in trainable_parameters(self.model).items()}
-            save_file(tensors, Path(output_dir) / WEIGHTS)
-
-        def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
-            _load_trainable(model or self.model, Path(resume_from_checkpoint))
-
-    return AdapterTrainer
-
-
 def _silence(trainer) -> None:
     from transformers import PrinterCallback
 
     trainer.remove_callback(PrinterCallback)
 
 
-def _callback(identity: str, stop: int, done: Progress):
-    from transformers import TrainerCallback
-
-    class Run(TrainerCallback):
-        """Stops after step ``stop``, marks checkpoints complete, and tells how far it is."""
-
-        def on_step_end(self, args, state, control, **kwargs):
-            done()
-            if state.global_step == stop:
-                control.should_training_stop = control.should_save = True
-
-        def on_save(self, args, state, control, **kwargs):
-            with write_atomically(Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE) as partial:
-                partial.write_text(json.dumps({"identity": identity}), encoding="utf-8")
-
-    return Run()
-
-
-def _history(log: list[dict]) -> list[dict]:
-    keys = ("step", "epoch", "loss", "learning_rate")
-    return [{key: entry[key] for key in keys} for entry in log if "loss" in entry]
-
-
-def _step(checkpoint: Path) -> int:
-    return int(checkpoint.name.removeprefix("checkpoint-"))
-
-
-def _last_checkpoint(directory: Path, identity: str, stop: int) -> Path | None:
-    """The last complete checkpoint of this very run, at most at step ``stop``; removes all that are of no use."""
-    usable = []
-    for checkpoint in directory.glob("checkpoint-*"):
-        mark = checkpoint / COMPLETE
-        if mark.is_file() and json.loads(mark.read_text(encoding="utf-8"))["identity"] == identity:
-            if _step(checkpoint) <= stop:
-                usable.append(checkpoint)
-        else:
-            logger.info("removing %s: incomplete, or of other inputs", checkpoint)
-            shutil.rmtree(checkpoint)
-    return max(usable, key=_step, default=None)
-
-
-def _load_trainable(model: nn.Module, checkpoint: Path) -> None:
-    from safetensors.torch import load_file
-
-    held, parameters = load_file(checkpoint / WEIGHTS), trainable_parameters(model)
-    if held.keys() != parameters.keys():
-        raise ValueError(f"{checkpoint}: its parameters are not the model's; delete the directory and train again")
-    with torch.no_grad():
-        for name, parameter in parameters.items():
-            parameter.copy_(held[name])
-
-
-def _identity(model: nn.Module, dataset: datasets.Dataset, settings: dict) -> str:
-    """SHA-256 over all that decides the result: settings, data, what trains, the mask, and a sample of the base."""
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    table = dataset.with_format("arrow")[:]
-    digest.update(str(table.schema.remove_metadata()).encode())
-    for batch in table.to_batches(max_chunksize=1024):
-        digest.update(batch.serialize())
-    with torch.no_grad():
-        for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-            whole = tensor.requires_grad or name.endswith(".neurons")
-            part = tensor.flatten() if whole else tensor.flatten()[:256]
-            digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-            digest.update(part.cpu().contiguous().view(torch.uint8).numpy())
-    return digest.hexdigest()
+def _curve(log: list[dict]) -> list[dict]:
+    validation = {entry["step"]: entry["validation_loss"] for entry in log if "validation_loss" in entry}
+    return [
+        {
+            "step": entry["step"],
+            "epoch": entry["epoch"],
+            "learning_rate": entry["learning_rate"],
+            "loss": entry["loss"],
+            "gradient_norm": entry["grad_norm"],
+            "validation_loss": validation.get(entry["step"]),
+        }
+        for entry in log
+        if "loss" in entry
+    ]
 
 
 @contextmanager

@@ -1,0 +1,12 @@
+"""Draw the training curves of a model on a task."""
+
+from langneurons.jobs import job
+
+with job(snakemake.log[0]):
+    from langneurons.publishing.curves import finetuning_curves
+    from langneurons.publishing.figures import save_chart
+
+    p = snakemake.params
+    chart = finetuning_curves(list(snakemake.input), p.title, p.width, p.height)
+    for path in snakemake.output:
+        save_chart(chart, path)
