@@ -42,6 +42,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/activations.py
 	$(BIN)/python benchmarks/storage.py
 	$(BIN)/python benchmarks/evaluation.py
+	$(BIN)/python benchmarks/finetuning.py
 
 # The environment is made again when a pin changes.
 $(READY): pyproject.toml constraints.txt

@@ -83,9 +83,11 @@ def mask_of(name, shape):
     return mask
 
 
-def test_gradients_equal_the_dense_definition():
-    """W0 + (alpha / r) * (M o (B A)), with B and A dense leaves of autograd, for every kind of target."""
-    model = add_lora(llama(), 4, 8, rows=ROWS, targets=ALL_TARGETS)
+@pytest.mark.parametrize("rank", [2, 4])
+def test_gradients_equal_the_dense_definition(rank):
+    """W0 + (alpha / r) * (M o (B A)), with B and A dense leaves of autograd, for every kind of target, with more and
+    with fewer neurons than ranks."""
+    model = add_lora(llama(), rank, 2 * rank, rows=ROWS, targets=ALL_TARGETS)
     fill(model)
     layers = masked_layers(model)
     assert len(layers) == 2 * 3
@@ -96,7 +98,8 @@ def test_gradients_equal_the_dense_definition():
         rows, columns = mask.any(1), mask.any(0)
         # What the layer does not hold is arbitrary in the definition: the mask must make it not matter.
         a, b = (
-            torch.randn(s, generator=torch.Generator().manual_seed(5)) for s in ((4, base.shape[1]), (len(base), 4))
+            torch.randn(s, generator=torch.Generator().manual_seed(5))
+            for s in ((rank, base.shape[1]), (len(base), rank))
         )
         a[:, columns], b[rows] = own_a.detach(), own_b.detach()
         a.requires_grad_(), b.requires_grad_()
@@ -112,7 +115,7 @@ def test_gradients_equal_the_dense_definition():
         torch.testing.assert_close(x.grad, x_dense.grad, atol=1e-5, rtol=1e-5)
         assert a.grad[:, ~columns].abs().sum() == 0 and b.grad[~rows].abs().sum() == 0
         assert own_a.grad.abs().max() > 0 and own_b.grad.abs().max() > 0
-        assert own_a.shape == (4, columns.sum()) and own_b.shape == (rows.sum(), 4)
+        assert own_a.shape == (rank, columns.sum()) and own_b.shape == (rows.sum(), rank)
 
 
 def test_what_is_outside_the_mask_does_not_move():

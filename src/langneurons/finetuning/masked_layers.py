@@ -69,7 +69,8 @@ class RowVariant(_Variant):
         b = module.lora_B[active_adapter]
         delta = _delta(module, active_adapter, x, result)  # [..., n]
         dtype = torch.promote_types(result.dtype, delta.dtype)
-        return result.to(dtype).index_add(-1, b.neurons, delta.to(dtype))  # [..., out]
+        # In place: the base's output is this layer's own, and its backward pass does not need it.
+        return result.to(dtype).index_add_(-1, b.neurons, delta.to(dtype))  # [..., out]
 
 
 class ColumnVariant(_Variant):
@@ -86,8 +87,14 @@ class ColumnVariant(_Variant):
 
 
 def _delta(module: LoraLayer, adapter: str, x: torch.Tensor, result: torch.Tensor) -> torch.Tensor:
-    a, b = module.lora_A[adapter], module.lora_B[adapter]
-    delta = b(a(module.lora_dropout[adapter](x))) * module.scaling[adapter]
+    """``scaling * x A^T B^T``: by way of A, or, where there are fewer neurons than ranks, of their small product."""
+    a, b, scaling = module.lora_A[adapter], module.lora_B[adapter], module.scaling[adapter]
+    x = module.lora_dropout[adapter](x)
+    if len(module.neurons) < a.out_features:
+        x = x if module.side == "rows" else x.index_select(-1, a.neurons)
+        delta = nn.functional.linear(x, b.weight @ a.weight * scaling)
+    else:
+        delta = b(a(x)) * scaling
     return delta.to(result.dtype) if module.rounds_delta and not torch.is_autocast_enabled() else delta
 
 
