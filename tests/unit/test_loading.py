@@ -7,6 +7,7 @@ import torch
 
 from langneurons.demo.pretraining import build_model, train_tokenizer
 from langneurons.models.loading import check_snapshot, load_base, load_shape, load_tokenizer, snapshot_digest
+from langneurons.models.quantized import write_quantized
 from langneurons.models.sources import import_snapshot
 
 SETTINGS = {
@@ -116,3 +117,39 @@ def test_a_tokenizer_without_a_pad_pads_with_its_end(snapshot, tmp_path):
     (copy / "tokenizer_config.json").unlink()
     (copy / "tokenizer_config.json").write_text(json.dumps(settings))
     assert load_tokenizer(copy).pad_token == "</s>"
+
+
+@pytest.fixture(scope="module", params=["float32", "bfloat16"])
+def quantized(request, snapshot, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("quantized") / "tiny"
+    write_quantized(snapshot, folder, "nf4", request.param)
+    return folder, request.param
+
+
+@pytest.mark.parametrize("task", ["causal", "classification"])
+def test_a_quantised_snapshot_is_quantising_at_load_bit_for_bit(snapshot, quantized, task):
+    folder, dtype = quantized
+    once, each = load_base(folder, task, "nf4", dtype), load_base(snapshot, task, "nf4", dtype)
+    weights, expected = once.state_dict(), each.state_dict()
+    assert weights.keys() == expected.keys() and any("quant_state" in name for name in weights)
+    for name, tensor in expected.items():
+        assert torch.equal(weights[name], tensor) and weights[name].dtype == tensor.dtype, name
+    ids = torch.arange(20).reshape(2, 10)
+    with torch.no_grad():
+        assert torch.equal(once(input_ids=ids).logits, each(input_ids=ids).logits)
+    assert not once.training
+
+
+def test_a_quantised_snapshot_goes_by_its_original(snapshot, quantized, tmp_path):
+    folder, dtype = quantized
+    assert snapshot_digest(folder) == snapshot_digest(snapshot)
+    assert load_tokenizer(folder).get_vocab() == load_tokenizer(snapshot).get_vocab()
+    other = "bfloat16" if dtype == "float32" else "float32"
+    for settings in (("nf4", other), ("none", dtype)):
+        with pytest.raises(ValueError, match=f"quantised as nf4, {dtype}, not {', '.join(settings)}"):
+            load_base(folder, "causal", *settings)
+    with pytest.raises(ValueError, match="no quantised weights to write"):
+        write_quantized(snapshot, tmp_path / "none", "none", dtype)
+    write_quantized(snapshot, tmp_path / "again", "nf4", dtype)
+    again = {file.name: file.read_bytes() for file in (tmp_path / "again").iterdir()}
+    assert again == {file.name: file.read_bytes() for file in folder.iterdir()}

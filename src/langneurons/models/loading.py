@@ -7,6 +7,7 @@ import json
 import os
 from pathlib import Path
 
+ORIGIN = "langneurons.json"  # of a quantised snapshot (models.quantized): which snapshot it is from
 NEEDED = ("config.json", "tokenizer.json", "tokenizer_config.json")
 
 
@@ -29,13 +30,24 @@ def check_names(names: list[str], where: str) -> None:
 
 
 def snapshot_digest(path: str | os.PathLike) -> str:
-    """SHA-256 over the names and bytes of config.json and the weights: which model a file belongs to."""
+    """SHA-256 over the names and bytes of config.json and the weights: which model a file belongs to.
+
+    A quantised snapshot has the digest of the one that it was made from.
+    """
     folder = check_snapshot(path)
+    if origin := _origin(folder):
+        return origin["base_digest"]
     digest = hashlib.sha256()
     for file in [folder / "config.json", *sorted(folder.glob("*.safetensors"))]:
         with file.open("rb") as stream:
             digest.update(file.name.encode() + b"\0" + hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()
+
+
+def _origin(folder: Path) -> dict | None:
+    """What a quantised snapshot says of itself; None for an original one."""
+    file = folder / ORIGIN
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
 def load_tokenizer(path: str | os.PathLike):
@@ -68,10 +80,10 @@ def load_base(
     """Load a snapshot as a ``causal`` language model or, with a fresh head, a ``classification`` model.
 
     Weights come from safetensors alone and no code of the snapshot runs. ``nf4`` quantises to 4 bits with
-    double quantisation and ``dtype`` as compute type. Returned in evaluation mode on ``device``
-    (default: the GPU if there is one).
+    double quantisation and ``dtype`` as compute type, or takes the weights of a quantised snapshot as they are.
+    Returned in evaluation mode on ``device`` (default: the GPU if there is one).
 
-    Raises ValueError for an unknown task, quantisation or data type.
+    Raises ValueError for an unknown task, quantisation or data type, and for a snapshot quantised in another way.
     """
     import torch
 
@@ -86,7 +98,15 @@ def load_base(
     options: dict = {"dtype": dtypes[dtype], "local_files_only": True, "use_safetensors": True, "device_map": None}
     if task == "classification":
         options["num_labels"] = num_labels
-    if quantization == "nf4":
+    origin = _origin(folder)
+    if origin and (origin["quantization"], origin["dtype"]) != (quantization, dtype):
+        raise ValueError(
+            f"{path}: quantised as {origin['quantization']}, {origin['dtype']}, not {quantization}, {dtype}; load the "
+            "original snapshot, or quantise it anew"
+        )
+    if origin:
+        options["device_map"] = {"": device}
+    elif quantization == "nf4":
         from transformers import BitsAndBytesConfig
 
         options["quantization_config"] = BitsAndBytesConfig(

@@ -11,7 +11,7 @@ import altair as alt
 from langneurons.finetuning.curves import read_curve
 from langneurons.publishing.figures import _finish
 
-POINTS = 60  # of a line, at most: each is the mean of as many steps as that takes
+POINTS = 40  # of a line, at most: each is the mean of as many steps as that takes
 COLORS = alt.Scale(scheme="viridis", reverse=True)
 
 

@@ -1,0 +1,70 @@
+"""Training curves: the file and back, what is refused, what the figure draws."""
+
+import numpy as np
+import pytest
+
+from langneurons.finetuning.curves import read_curve, write_curve
+from langneurons.publishing.curves import finetuning_curves, smoothed
+
+STEPS = 150
+
+
+def curve(level=2.0, validation=True):
+    return [
+        {
+            "step": step,
+            "epoch": step / 50,
+            "learning_rate": 1e-3 * (1 - step / STEPS),
+            "loss": level / step**0.5,
+            "gradient_norm": 0.1 + step / 3,
+            "validation_loss": level / step if validation and step % 50 == 0 else None,
+        }
+        for step in range(1, STEPS + 1)
+    ]
+
+
+def test_a_curve_comes_back_to_the_last_bit(tmp_path):
+    write_curve(curve(), tmp_path / "base.tsv")
+    assert read_curve(tmp_path / "base.tsv") == curve()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text.replace("gradient_norm", "norm"), "no column gradient_norm"),
+        (lambda text: text.replace("\n7\t", "\nseven\t"), "line 8 holds what is no number"),
+        (lambda text: text.replace("\n7\t0.14", "\n7\tnan"), "line 8 holds what is no number|not finite"),
+        (lambda text: text.splitlines()[0] + "\n", "holds no step"),
+    ],
+)
+def test_a_broken_curve_is_refused(tmp_path, change, message):
+    path = tmp_path / "base.tsv"
+    write_curve(curve(), path)
+    path.write_text(change(path.read_text()))
+    with pytest.raises(ValueError, match=rf"base\.tsv: .*({message})"):
+        read_curve(path)
+
+
+def test_smoothing_takes_means_of_windows():
+    points = smoothed(curve(), 40)
+    assert len(points) == 38  # windows of 4 steps, the last of 2
+    losses = np.array([row["loss"] for row in curve()])
+    np.testing.assert_allclose([p["loss"] for p in points[:-1]], losses[:148].reshape(37, 4).mean(1))
+    assert points[-1] == {"epoch": 3.0, "loss": pytest.approx(losses[148:].mean())}
+    assert [p["epoch"] for p in points[:2]] == [4 / 50, 8 / 50]
+
+
+@pytest.mark.parametrize("validation", [True, False])
+def test_the_figure_holds_every_fine_tuning(tmp_path, validation):
+    names = ["base", "en+vi@lape-set1"]
+    paths = [tmp_path / "xnli" / f"{name}.tsv" for name in names]
+    for level, path in enumerate(paths, 2):
+        write_curve(curve(level, validation), path)
+    spec = finetuning_curves(paths, "Tiny", 300, 200).to_dict()
+    lines = spec["layer"][0].get("data", spec.get("data"))["values"]
+    assert {row["finetuning"] for row in lines} == set(names)
+    assert len(spec["layer"]) == 1 + validation
+    if validation:
+        points = spec["layer"][1]["data"]["values"]
+        assert [(row["finetuning"], row["epoch"]) for row in points] == [(n, e) for n in names for e in (1.0, 2.0, 3.0)]
+    assert "xnli" in spec["title"]["subtitle"][0] and ("points" in spec["title"]["subtitle"][0]) == validation
