@@ -43,6 +43,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/storage.py
 	$(BIN)/python benchmarks/evaluation.py
 	$(BIN)/python benchmarks/finetuning.py
+	$(BIN)/python benchmarks/loading.py
 
 # The environment is made again when a pin changes.
 $(READY): pyproject.toml constraints.txt

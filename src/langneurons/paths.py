@@ -39,6 +39,9 @@ class Paths:
     def model_manifest(self, model: str = "{model}") -> str:
         return f"{self.resources}/models/{model}.manifest.tsv"
 
+    def quantized(self, model: str = "{model}") -> str:
+        return f"{self.results}/{model}/quantized"
+
     def task(self, task: str, language: str = "{language}", split: str = "{split}") -> str:
         return f"{self.resources}/tasks/{task}/{language}.{split}.parquet"
 

@@ -25,9 +25,10 @@ FROM_COLLECTION_ON = FROM_IDENTIFICATION_ON | {
 }
 FROM_TOKENS_ON = FROM_COLLECTION_ON | {"pack_tokens": 12}
 FROM_TEXT_ON = FROM_TOKENS_ON | {"pretrain_demo_model": 2, "pack_heldout_tokens": 6, "finetune": 6, "evaluate": 17}
-FROM_TEXT_ON["draw_curves"] = 4
+FROM_TEXT_ON |= {"draw_curves": 4, "quantize_model": 1}
 OF_ONE_MODEL = {
     "pretrain_demo_model": 1,
+    "quantize_model": 1,
     "pack_tokens": 6,
     "pack_heldout_tokens": 3,
     "collect_activations": 6,
@@ -45,7 +46,7 @@ OF_ONE_MODEL = {
 QUANTIZED_ANEW = {
     rule: count
     for rule, count in OF_ONE_MODEL.items()
-    if rule not in ("pretrain_demo_model", "pack_tokens", "pack_heldout_tokens")
+    if rule not in ("pretrain_demo_model", "quantize_model", "pack_tokens", "pack_heldout_tokens")
 }
 SUMMARIZED_ANEW = {"summarize_activations": 4, "evaluate": 3, "render_table": 3}
 XNLI_FROM_FINETUNING_ON = {"finetune": 4, "draw_curves": 2, "evaluate": 11, "render_table": 3}

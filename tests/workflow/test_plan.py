@@ -67,6 +67,7 @@ def test_the_paper_is_planned_whole(dry_run, config):
         "summarize_activations": models * 5,  # en, vi, hi, ur, zh: Table 6, and every language intervened in
         "identify_neurons": models * 9,  # three methods, and three draws for each of two comparisons
         "identify_half_neurons": models * 3 * 2,
+        "quantize_model": models,
         "finetune": len(finetunings),
         "draw_curves": models * 2,
         "evaluate": len(conditions),

@@ -4,7 +4,7 @@
 rule collect_activations:
     input:
         tokens=paths.tokens(),
-        model=paths.model(),
+        model=loadable,
     output:
         paths.shard_activations(),
     log:

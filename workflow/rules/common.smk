@@ -56,6 +56,16 @@ def models_from(source):
     return [name for name, model in settings.models.items() if model.source == source]
 
 
+def quantized_models():
+    return [name for name, model in settings.models.items() if model.quantization != "none"]
+
+
+def loadable(wildcards):
+    """The directory that a job loads a model from: its 4-bit weights, made once, where it has some."""
+    quantized = wildcards.model in quantized_models()
+    return paths.quantized(wildcards.model) if quantized else paths.model(wildcards.model)
+
+
 def model_setting(key):
     """A params function: one key of the model's section."""
     return lambda wildcards: getattr(settings.models[wildcards.model], key)
@@ -120,7 +130,7 @@ def corpus_file(wildcards):
 def evaluation_input(wildcards):
     value, method = split_intervention(wildcards.intervention)
     files = {
-        "model": paths.model(wildcards.model),
+        "model": loadable(wildcards),
         "adapter": paths.adapter(wildcards.model, wildcards.task, wildcards.finetuning),
         "test": paths.task(wildcards.task, wildcards.language, "test"),
     }
@@ -134,7 +144,7 @@ def evaluation_input(wildcards):
 def finetuning_input(wildcards):
     _, method = split_finetuning(wildcards.finetuning)
     source = getattr(settings.tasks, wildcards.task).source_language
-    files = {"model": paths.model(wildcards.model), "train": paths.task(wildcards.task, source, "train")}
+    files = {"model": loadable(wildcards), "train": paths.task(wildcards.task, source, "train")}
     if getattr(settings.finetuning, wildcards.task).validation:
         files["validation"] = paths.task(wildcards.task, source, "test")
     if method:

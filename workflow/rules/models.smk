@@ -75,3 +75,32 @@ if models_from("hub"):
             "Downloading {wildcards.model}"
         script:
             "../scripts/download_model.py"
+
+
+if quantized_models():
+
+    rule quantize_model:
+        input:
+            paths.model(),
+        output:
+            directory(paths.quantized()),
+        log:
+            paths.log("quantize_model", "{model}"),
+        benchmark:
+            paths.benchmark("quantize_model", "{model}")
+        wildcard_constraints:
+            model=one_of(quantized_models()),
+        priority: 9
+        conda:
+            "../../environment.yml"
+        resources:
+            gpu=1,
+            mem_mb=model_memory,
+            runtime=lambda wildcards, attempt: 60 * attempt,
+        params:
+            quantization=model_setting("quantization"),
+            dtype=model_setting("dtype"),
+        message:
+            "The 4-bit weights of {wildcards.model}"
+        script:
+            "../scripts/quantize_model.py"

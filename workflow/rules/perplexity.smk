@@ -3,7 +3,7 @@
 
 rule measure_perplexity:
     input:
-        model=paths.model(),
+        model=loadable,
         mask=paths.neurons(),
         tokens=lambda wildcards: [
             paths.tokens(wildcards.model, language, "heldout")
