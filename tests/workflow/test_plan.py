@@ -217,6 +217,7 @@ def test_a_figure_alone_pulls_its_own_mask(tmp_path, one_shard, number, language
     counts = planned(tmp_path, f"results/figures/{FIGURES[number]}.pdf", configs=one_shard)
     expected = {
         "download_model": 1,
+        "quantize_model": 1,
         "download_corpus_shard": languages,
         "pack_tokens": languages,
         "collect_activations": languages,
