@@ -152,7 +152,7 @@ def test_neurons_above_each_threshold(counts, z, tmp_path):
     for name, threshold in thresholds.items():
         relevance = (z > threshold).mean(axis=0)
         spec = {"kind": "activation_probability", "percentile": 90, "threshold": name, "top_fraction": FRACTION}
-        mask = identify("act-prob-90p", spec, {"en": tmp_path / "en.parquet"})
+        mask = identify("act-prob-90p", spec, {"en": [tmp_path / "en.parquet"]})
         chosen[name] = {(layer, int(n)) for layer, found in mask.neurons("en").items() for n in found}
         least = np.sort(relevance, axis=None)[-number]
         assert len(chosen[name]) == number

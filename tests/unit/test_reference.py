@@ -159,7 +159,7 @@ def test_the_papers_statistics_come_back_cell_by_cell(config, tmp_path):
 
 def test_all_eight_tables_are_there_and_the_configuration_has_them(config):
     assert sorted(path.stem for path in PAPER.glob("*")) == sorted(reference.TABLES)
-    assert config.run.tables == list(reference.TABLES)
+    assert config.run.tables[:8] == list(reference.TABLES)  # controls follow
     assert config.run.compare_with_paper
     assert set(reference.MODELS.values()) == set(config.run.models)
     assert {table: len(reference.paper_numbers(table)) for table in reference.TABLES} == NUMBERS
