@@ -17,6 +17,15 @@ def condition_of(path: str) -> Condition:
     return Condition(model, task, finetuning, language, PurePath(path).stem)
 
 
+def checkpoints_of(adapter: str) -> str:
+    """Where the training of an adapter keeps what a killed job resumes from: outside every rule's output.
+
+    From the adapter's path, since jobs in a group may ask for numbers alone, not for a path each.
+    """
+    head, tail = adapter.rsplit("/adapters/", 1)
+    return f"{head}/checkpoints/{tail}"
+
+
 @dataclass(frozen=True)
 class Paths:
     """Paths below the two roots of the configuration: ``results`` and ``resources``."""
@@ -69,10 +78,6 @@ class Paths:
 
     def adapter(self, model: str = "{model}", task: str = "{task}", finetuning: str = "{finetuning}") -> str:
         return f"{self.results}/{model}/adapters/{task}/{finetuning}"
-
-    def checkpoints(self, model: str = "{model}", task: str = "{task}", finetuning: str = "{finetuning}") -> str:
-        """Where training keeps what a killed job resumes from: outside every rule's output."""
-        return f"{self.results}/{model}/checkpoints/{task}/{finetuning}"
 
     def curve(self, model: str = "{model}", task: str = "{task}", finetuning: str = "{finetuning}") -> str:
         return f"{self.results}/{model}/curves/{task}/{finetuning}.tsv"

@@ -71,6 +71,9 @@ class HubModel(Section):
     title: str = Field(description="Name printed in tables and figures.")
     repository: str = Field(description="Repository on the Hugging Face Hub.")
     revision: Commit = Field(description="Commit of the repository: 40 hexadecimal digits.")
+    parameters: Annotated[float, Field(gt=0)] = Field(
+        description="Number of parameters (8.0e9): sizes a job's memory and time, never its output."
+    )
     quantization: Literal["none", "nf4"] = Field("nf4", description="4-bit weights (bitsandbytes nf4) or none.")
     dtype: Literal["float32", "bfloat16"] = Field("bfloat16", description="Data type of computation.")
 
@@ -81,6 +84,9 @@ class FilesModel(Section):
     source: Literal["files"]
     title: str = Field(description="Name printed in tables and figures.")
     path: str = Field(description="Directory of a snapshot: config.json, tokenizer.json, *.safetensors.")
+    parameters: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="Number of parameters, to size jobs; null for half the bytes of the snapshot's files."
+    )
     quantization: Literal["none", "nf4"] = Field("none", description="4-bit weights (bitsandbytes nf4) or none.")
     dtype: Literal["float32", "bfloat16"] = Field("float32", description="Data type of computation.")
 

@@ -106,7 +106,13 @@ def refused(tmp_path_factory, repositories, online):
     directory = tmp_path_factory.mktemp("refused")
     revisions = {r.name: r.revision for r in repositories}
     models = {
-        key: {"source": "hub", "title": key, "repository": name, "revision": revision or revisions[name]}
+        key: {
+            "source": "hub",
+            "title": key,
+            "parameters": 1e6,
+            "repository": name,
+            "revision": revision or revisions[name],
+        }
         for key, (name, revision, _) in REFUSED.items()
     }
     overlay = directory / "refused.yaml"

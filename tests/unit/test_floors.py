@@ -7,12 +7,13 @@ import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "langneurons"
 FLOORS = [
-    {"files", "hub", "progress"},
+    {"files", "hub", "progress", "unlock", "versions"},
     {"downloads"},
     {"sections", "config_faults"},
     {"config"},
     {"config_document", "conditions"},
-    {"paths", "warm"},
+    {"paths", "resources", "warm"},
+    {"plan"},
     {"jobs"},
     {"corpus"},
     {"models"},

@@ -11,14 +11,17 @@ rule collect_activations:
         paths.log("collect_activations", "{model}", "{language}", "{shard}"),
     benchmark:
         paths.benchmark("collect_activations", "{model}", "{language}", "{shard}")
+    group:
+        "collect-{model}"
     conda:
         "../../environment.yml"
     resources:
         gpu=1,
-        mem_mb=model_memory,
-        runtime=lambda wildcards, attempt: 240 * attempt,
+        mem_mb=memory_of("collect_activations"),
+        runtime=time_of("collect_activations"),
         batch_tokens=settings.activations.batch_tokens or 0,  # 0: what fits
     params:
+        version=version_of("collect_activations"),
         batch_percentiles=settings.activations.batch_percentiles,
         reference_tokens=batch_setting("reference_tokens"),
         every=batch_setting("every"),
@@ -37,11 +40,16 @@ rule merge_activations:
         paths.activations(),
     log:
         paths.log("merge_activations", "{model}", "{language}"),
+    group:
+        "counts-{model}"
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=lambda wildcards, attempt: 16_000 * attempt,
-        runtime=60,
+        mem_mb=memory_of("merge_activations"),
+        runtime=time_of("merge_activations"),
+        in_turn=1,
+    params:
+        version=version_of("merge_activations"),
     message:
         "Merging the activations of {wildcards.model} on {wildcards.language}"
     script:
@@ -55,12 +63,16 @@ rule summarize_activations:
         paths.statistics(),
     log:
         paths.log("summarize_activations", "{model}", "{language}"),
+    group:
+        "counts-{model}"
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=lambda wildcards, attempt: 16_000 * attempt,
-        runtime=60,
+        mem_mb=memory_of("summarize_activations"),
+        runtime=time_of("summarize_activations"),
+        in_turn=1,
     params:
+        version=version_of("summarize_activations"),
         percentiles=settings.statistics.percentiles,
         site=settings.statistics.site,
         estimate=settings.statistics.estimate,

@@ -5,6 +5,7 @@ import re
 from dataclasses import asdict
 
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import RerunTrigger
 
 from langneurons.conditions import (
     baselines,
@@ -20,14 +21,34 @@ from langneurons.conditions import (
 from langneurons.config import ConfigError, load_config
 from langneurons.paths import Paths
 from langneurons.publishing import reference
+from langneurons.resources import memory, runtime
+from langneurons.versions import version
 
 try:
     settings = load_config(config)
 except ConfigError as error:
     raise WorkflowError(str(error))
 
+# What reruns a job is what its result depends on. Code counts by its meaning (`version` in the rules' params), not by
+# the date of a script; files by their content, also large ones (directories by Snakemake's own stamp).
+if workflow.dag_settings:
+    workflow.dag_settings.rerun_triggers = set(workflow.dag_settings.rerun_triggers) - {RerunTrigger.CODE}
+    workflow.dag_settings.max_checksum_file_size = 2**31
+
 paths = Paths(settings.results, settings.resources)
 SHARDS = [f"{i:04d}" for i in range(settings.corpus.shards)]
+
+
+onstart:
+    for key in ("results", "resources"):
+        folder = os.path.abspath(getattr(settings, key))
+        while not os.path.exists(folder):
+            folder = os.path.dirname(folder)
+        if not os.access(folder, os.W_OK):
+            raise WorkflowError(
+                f"{key}: nothing can be written in {folder}. Make it writable (chmod -R u+w {folder}), "
+                f"or name another directory: --config {key}=DIRECTORY"
+            )
 
 
 def one_of(words):
@@ -81,9 +102,19 @@ def batch_setting(key):
     return getattr(settings.activations, key) if settings.activations.batch_percentiles else 1
 
 
-def model_memory(wildcards, attempt):
-    """Host memory of a job that holds a model, in MB; more with each attempt."""
-    return (4_000 if settings.models[wildcards.model].source == "demo" else 48_000) * attempt
+def memory_of(rule):
+    """A resources function: host memory in MB, by the model's size and the attempt."""
+    return lambda wildcards, attempt: memory(settings, rule, wildcards.model, attempt)
+
+
+def time_of(rule):
+    """A resources function: a time limit in minutes, by the model's size, the rule's work and the attempt."""
+    return lambda wildcards, attempt: runtime(settings, rule, dict(wildcards), attempt)
+
+
+def version_of(script):
+    """A params function: the version of the code that a script's results come from."""
+    return lambda wildcards: version(f"{workflow.basedir}/workflow/scripts/{script}.py")
 
 
 def table_files():

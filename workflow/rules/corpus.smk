@@ -10,9 +10,11 @@ if CORPUS.source == "demo":
             paths.corpus(),
         log:
             paths.log("write_demo_corpus", "{language}", "{shard}"),
+        localrule: True
         conda:
             "../../environment.yml"
         params:
+            version=version_of("write_demo_corpus"),
             documents=CORPUS.demo.documents,
             seed=settings.seed,
         message:
@@ -30,9 +32,11 @@ elif CORPUS.source == "files":
             quality=paths.corpus_quality(),
         log:
             paths.log("import_corpus_shard", "{language}", "{shard}"),
+        localrule: True
         conda:
             "../../environment.yml"
         params:
+            version=version_of("import_corpus_shard"),
             shards=CORPUS.shards,
             seed=settings.seed,
             min_characters=CORPUS.min_characters,
@@ -58,6 +62,7 @@ else:
         conda:
             "../../environment.yml"
         params:
+            version=version_of("download_corpus_shard"),
             repository=CORPUS.hub.repository,
             revision=CORPUS.hub.revision,
             snapshot=CORPUS.hub.snapshot,
@@ -82,12 +87,16 @@ rule pack_tokens:
         paths.log("pack_tokens", "{model}", "{language}", "{shard}"),
     benchmark:
         paths.benchmark("pack_tokens", "{model}", "{language}", "{shard}")
+    group:
+        "pack-{model}"
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=4_000,
-        runtime=60,
+        mem_mb=memory_of("pack_tokens"),
+        runtime=time_of("pack_tokens"),
+        in_turn=1,
     params:
+        version=version_of("pack_tokens"),
         block=CORPUS.block,
         tokens=CORPUS.tokens,
         shards=CORPUS.shards,
@@ -107,12 +116,16 @@ rule pack_heldout_tokens:
         paths.tokens(shard="heldout"),
     log:
         paths.log("pack_heldout_tokens", "{model}", "{language}"),
+    group:
+        "pack-{model}"
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=4_000,
-        runtime=60,
+        mem_mb=memory_of("pack_heldout_tokens"),
+        runtime=time_of("pack_heldout_tokens"),
+        in_turn=1,
     params:
+        version=version_of("pack_heldout_tokens"),
         block=CORPUS.block,
         tokens=settings.perplexity.tokens,
         heldout_fraction=CORPUS.heldout_fraction,

@@ -11,14 +11,17 @@ rule evaluate:
         paths.log("evaluate", "{model}", "{task}", "{finetuning}", "{language}", "{intervention}"),
     benchmark:
         paths.benchmark("evaluate", "{model}", "{task}", "{finetuning}", "{language}", "{intervention}")
+    group:
+        "evaluate-{model}-{task}"
     conda:
         "../../environment.yml"
     resources:
         gpu=1,
-        mem_mb=model_memory,
-        runtime=lambda wildcards, attempt: 60 * attempt,
+        mem_mb=memory_of("evaluate"),
+        runtime=time_of("evaluate"),
         batch_tokens=settings.evaluation.batch_tokens,
     params:
+        version=version_of("evaluate"),
         quantization=model_setting("quantization"),
         dtype=model_setting("dtype"),
         site=lambda wildcards: None if wildcards.intervention == "none" else settings.interventions.site,

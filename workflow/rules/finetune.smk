@@ -11,17 +11,19 @@ rule finetune:
         paths.log("finetune", "{model}", "{task}", "{finetuning}"),
     benchmark:
         paths.benchmark("finetune", "{model}", "{task}", "{finetuning}")
+    group:
+        "finetune-{model}-{task}"
     conda:
         "../../environment.yml"
     resources:
         gpu=1,
-        mem_mb=model_memory,
-        runtime=lambda wildcards, attempt: 720 * attempt,
-        checkpoints=lambda wildcards: paths.checkpoints(wildcards.model, wildcards.task, wildcards.finetuning),
+        mem_mb=memory_of("finetune"),
+        runtime=time_of("finetune"),
         gradient_checkpointing=lambda wildcards: int(
             getattr(settings.finetuning, wildcards.task).gradient_checkpointing
         ),
     params:
+        version=version_of("finetune"),
         quantization=model_setting("quantization"),
         dtype=model_setting("dtype"),
         finetuning=finetuning_params,

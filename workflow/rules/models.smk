@@ -22,6 +22,7 @@ if models_from("demo"):
             mem_mb=3_000,
             runtime=60,
         params:
+            version=version_of("pretrain_demo_model"),
             model=lambda wildcards: settings.models[wildcards.model].model_dump(
                 exclude={"title", "source", "quantization", "dtype"}
             ),
@@ -46,6 +47,8 @@ if models_from("files"):
             model=one_of(models_from("files")),
         conda:
             "../../environment.yml"
+        params:
+            version=version_of("import_model"),
         message:
             "Model {wildcards.model} from {input}"
         script:

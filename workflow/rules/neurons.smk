@@ -8,12 +8,16 @@ rule identify_neurons:
         paths.neurons(),
     log:
         paths.log("identify_neurons", "{model}", "{method}"),
+    group:
+        "counts-{model}"
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=lambda wildcards, attempt: 32_000 * attempt,
-        runtime=60,
+        mem_mb=memory_of("identify_neurons"),
+        runtime=time_of("identify_neurons"),
+        in_turn=1,
     params:
+        version=version_of("identify_neurons"),
         method=method_params,
     message:
         "Neurons of {wildcards.model} by {wildcards.method}"

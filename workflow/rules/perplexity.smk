@@ -15,14 +15,17 @@ rule measure_perplexity:
         paths.log("measure_perplexity", "{model}", "{method}"),
     benchmark:
         paths.benchmark("measure_perplexity", "{model}", "{method}")
+    group:
+        "perplexity-{model}"
     conda:
         "../../environment.yml"
     resources:
         gpu=1,
-        mem_mb=model_memory,
-        runtime=lambda wildcards, attempt: 240 * attempt,
+        mem_mb=memory_of("measure_perplexity"),
+        runtime=time_of("measure_perplexity"),
         batch_tokens=settings.perplexity.batch_tokens,
     params:
+        version=version_of("measure_perplexity"),
         languages=lambda wildcards: method_languages(settings, wildcards.method),
         quantization=model_setting("quantization"),
         dtype=model_setting("dtype"),

@@ -15,6 +15,7 @@ rule render_table:
     conda:
         "../../environment.yml"
     params:
+        version=version_of("render_table"),
         table=lambda wildcards: table_params(wildcards.table),
     message:
         "Table {wildcards.table}"
@@ -66,6 +67,7 @@ rule draw_neurons:
     conda:
         "../../environment.yml"
     params:
+        version=version_of("draw_neurons"),
         title=model_setting("title"),
         width=settings.figures.width,
         height=settings.figures.height,
@@ -93,6 +95,7 @@ rule draw_perplexity:
     conda:
         "../../environment.yml"
     params:
+        version=version_of("draw_perplexity"),
         title=model_setting("title"),
         width=settings.figures.width,
         height=settings.figures.height,

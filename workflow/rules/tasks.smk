@@ -15,9 +15,11 @@ for task in ("xnli", "xquad"):
                 paths.log(f"write_demo_{task}", "{language}.{split}"),
             wildcard_constraints:
                 language=task_languages(task),
+            localrule: True
             conda:
                 "../../environment.yml"
             params:
+                version=version_of("write_demo_task"),
                 task=task,
                 examples=lambda wildcards, spec=spec: getattr(spec.demo, wildcards.split),
                 seed=settings.seed,
@@ -39,9 +41,11 @@ for task in ("xnli", "xquad"):
                 paths.log(f"import_{task}", "{language}.{split}"),
             wildcard_constraints:
                 language=task_languages(task),
+            localrule: True
             conda:
                 "../../environment.yml"
             params:
+                version=version_of("import_task"),
                 task=task,
                 part="all" if task == "xnli" else xquad_part,
                 train_fraction=spec.train_fraction,
@@ -66,6 +70,7 @@ for task in ("xnli", "xquad"):
             conda:
                 "../../environment.yml"
             params:
+                version=version_of("download_task"),
                 task=task,
                 part="all" if task == "xnli" else xquad_part,
                 train_fraction=spec.train_fraction,

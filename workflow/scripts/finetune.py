@@ -4,6 +4,7 @@ from langneurons.jobs import fix_threads, job
 
 with job(snakemake.log[0], snakemake.threads):
     from langneurons.finetuning.finetune import finetune
+    from langneurons.paths import checkpoints_of
 
     fix_threads(snakemake.threads)
     p, wildcards, inputs = snakemake.params, snakemake.wildcards, snakemake.input
@@ -12,7 +13,7 @@ with job(snakemake.log[0], snakemake.threads):
         inputs.train,
         snakemake.output.adapter,
         snakemake.output.curve,
-        snakemake.resources.checkpoints,
+        checkpoints_of(snakemake.output.adapter),
         name=wildcards.model,
         task=wildcards.task,
         finetuning=wildcards.finetuning,

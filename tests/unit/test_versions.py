@@ -1,0 +1,97 @@
+"""A stage's version: what changes it, and what does not."""
+
+import ast
+import importlib.util
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = sorted(path.stem for path in (ROOT / "workflow/scripts").glob("*.py"))
+
+
+class Copy:
+    """A copy of the library and the scripts, to edit."""
+
+    def __init__(self, base: Path):
+        self.base = base
+        shutil.copytree(ROOT / "src", base / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        shutil.copytree(ROOT / "workflow/scripts", base / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
+
+    def versions(self) -> dict[str, str]:
+        """The version of every script, by the copy's own module: nothing cached."""
+        spec = importlib.util.spec_from_file_location("copied", self.base / "src/langneurons/versions.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return {script: module.version(str(self.base / f"scripts/{script}.py")) for script in SCRIPTS}
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        file = self.base / "src/langneurons" / path
+        text = file.read_text(encoding="utf-8")
+        assert old in text, f"{path} no longer holds {old!r}: choose another line to edit"
+        file.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+@pytest.fixture
+def copy(tmp_path):
+    return Copy(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory):
+    return Copy(tmp_path_factory.mktemp("before")).versions()
+
+
+def test_every_script_has_a_version_of_its_own_code(before):
+    assert len(set(before.values())) == len(SCRIPTS)
+
+
+def test_formatting_comments_and_docstrings_change_nothing(copy, before):
+    """Every file written anew from its syntax tree: all comments and all line breaks are gone."""
+    for file in [*copy.base.rglob("src/langneurons/**/*.py"), *copy.base.glob("scripts/*.py")]:
+        if file.name == "versions.py":
+            continue
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.Module, ast.FunctionDef, ast.ClassDef)) and ast.get_docstring(node):
+                node.body[0].value.value = "Said otherwise."
+        file.write_text("# a comment\n" + ast.unparse(tree) + "\n", encoding="utf-8")
+    assert copy.versions() == before
+
+
+IDENTIFICATION, FIGURES, WORLD = {"identify_neurons"}, {"draw_neurons", "draw_perplexity"}, "demo/lexicons/vi.toml"
+DECORATED = "@(lambda f: f)\ndef "
+EDITS = {
+    "LAPE's meaning": ("identification/lape.py", "np.log(", "np.log2(", IDENTIFICATION),
+    "what LAPE's module imports": (
+        "identification/lape.py",
+        "import numpy as np",
+        "import numpy as np, os",
+        IDENTIFICATION,
+    ),
+    "a definition beside LAPE that nobody calls": (
+        "identification/lape.py",
+        "def select_lape(",
+        "X = 1\n\n\ndef select_lape(",
+        set(),
+    ),
+    "the schema": ("sections.py", "class Perplexity(Section):", "class Perplexity(Section):\n    more: int = 1", set()),
+    "how a job starts": ("jobs.py", "gc.disable()", "gc.enable()", set()),
+    "metrics": ("tasks/metrics.py", "def normalize_answer(", f"{DECORATED}normalize_answer(", {"evaluate"}),
+    "figures": ("publishing/figures.py", "def save_chart(", f"{DECORATED}save_chart(", FIGURES),
+    "a word of the miniature world": (WORLD, '"', '"x', {"write_demo_corpus", "write_demo_task"}),
+}
+
+
+@pytest.mark.parametrize(("path", "old", "new", "expected"), EDITS.values(), ids=EDITS)
+def test_an_edit_changes_the_stages_that_it_concerns(copy, before, path, old, new, expected):
+    copy.edit(path, old, new)
+    after = copy.versions()
+    assert {script for script in SCRIPTS if after[script] != before[script]} == expected
+
+
+def test_a_definition_that_is_not_there_is_told(copy):
+    copy.edit("identification/identify.py", "def identify(", "def renamed(")
+    with pytest.raises(FileNotFoundError, match="identification.identify has no identify"):
+        copy.versions()
