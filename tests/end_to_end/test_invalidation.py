@@ -1,9 +1,14 @@
 """What an edit of the configuration runs again: what it must, and nothing else."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
+import time
 
 import pytest
-from snakemake_calls import ROOT, SMALLEST, planned
+from snakemake_calls import ROOT, SMALLEST, job_counts, planned
 
 # 2 models; 3 languages (2 have statistics) in 2 shards each; 6 fine-tunings (4 on xnli, 2 of them of neurons);
 # 17 conditions: 11 on xnli, 6 on xquad; 7 with an intervention, 4 of them zero. Methods: lape-set1 and act-prob-90p
@@ -197,3 +202,61 @@ def test_another_profile_runs_nothing_again(finished, profile):
 
 def test_another_number_of_cores_runs_nothing_again(finished):
     assert planned(finished, "--cores", "1", "--set-threads", "evaluate=1", "collect_activations=4") == {}
+
+
+def test_other_resources_run_nothing_again(finished):
+    edits = ["evaluate:mem_mb=9000", "evaluate:runtime=5", "finetune:mem_mb=9000"]
+    assert planned(finished, "--set-resources", *edits, "--default-resources", "mem_mb=1000") == {}
+
+
+@pytest.fixture(scope="module")
+def copied(finished, tmp_path_factory):
+    """A copy of the finished run, made elsewhere as `cp -a` makes it."""
+    directory = tmp_path_factory.mktemp("copied") / "elsewhere"
+    shutil.copytree(finished, directory)
+    return directory
+
+
+def test_touched_files_and_a_moved_directory_run_nothing_again(copied):
+    """Every file but Snakemake's own, at dates in an order of chance."""
+    assert planned(copied) == {}
+    files = [path for path in copied.rglob("*") if path.is_file() and not path.name.startswith(".snakemake")]
+    now = time.time()
+    for i, path in enumerate(sorted(path for path in files if ".snakemake" not in path.parts)):
+        os.utime(path, (now + i * 7919 % 1000, now + i * 7919 % 1000))
+    assert planned(copied) == {}
+
+
+# What the checkout itself is edited with: a file, a text in it, another, and what then runs again.
+CODE_EDITS = {
+    "nothing: a new checkout": ("README.md", "#", "#", {}),
+    "a comment": ("src/langneurons/identification/lape.py", "import numpy as np", "# Why.\nimport numpy as np", {}),
+    "LAPE": (
+        "src/langneurons/identification/lape.py",
+        "np.log(",
+        "np.log2(",
+        FROM_IDENTIFICATION_ON | {"identify_neurons": 6, "render_table": 4},
+    ),
+}
+
+
+@pytest.mark.parametrize(("file", "old", "new", "expected"), CODE_EDITS.values(), ids=CODE_EDITS)
+def test_an_edit_of_the_code_runs_again_what_it_means(finished, tmp_path, file, old, new, expected):
+    """In a checkout elsewhere, all of whose files are newer than the results."""
+    for name in ("src", "workflow", "config", "Snakefile", "environment.yml", "README.md"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
+        copy(ROOT / name, tmp_path / name)
+    for path in [path for path in tmp_path.rglob("*") if path.is_file()]:
+        os.utime(path)
+    text = (tmp_path / file).read_text(encoding="utf-8")
+    assert old in text
+    (tmp_path / file).write_text(text.replace(old, new), encoding="utf-8")
+    files = ["--configfile", *(str(ROOT / name) for name in SMALLEST)]
+    command = [sys.executable, "-m", "snakemake", *files, "--directory", str(finished), "--cores", "2", "--nocolor"]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "src")}
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "check": False}
+    done = subprocess.run(
+        [*command, "--nolock", "--dry-run", "--quiet=rules"], env=environment, cwd=tmp_path, **options
+    )
+    assert done.returncode == 0, done.stdout
+    assert job_counts(done.stdout) == expected

@@ -1,0 +1,115 @@
+"""docs/invalidation.md, tried out: a row a key of the configuration, an edit of it, and the rules that it reruns."""
+
+import re
+from collections.abc import Iterator
+from typing import get_args, get_origin
+
+import pytest
+import worlds
+import yaml
+from pydantic import BaseModel
+from snakemake_calls import ROOT, SMALLEST, planned
+
+from langneurons.config import Config
+
+DOCUMENT = (ROOT / "docs/invalidation.md").read_text(encoding="utf-8")
+
+
+def keys(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[str]:
+    """Every key of the schema, of each form of a section: ``models.<hub>.revision``, ``corpus.hub.snapshot``."""
+    for name, field in model.model_fields.items():
+        yield from _keys_of(field.annotation, prefix + name)
+
+
+def _keys_of(annotation, path: str) -> Iterator[str]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield from keys(annotation, f"{path}.")
+        return
+    forms = list(_forms(get_args(annotation)[1])) if get_origin(annotation) is dict else []
+    if not forms:
+        yield path
+    for form in forms:
+        tag = next(get_args(f.annotation) for n, f in form.model_fields.items() if n in ("source", "kind"))
+        yield from keys(form, f"{path}.<{' or '.join(tag)}>.")
+
+
+def _forms(annotation) -> Iterator[type[BaseModel]]:
+    """The sections that a union, with or without its discriminator, is of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _forms(part)
+
+
+def rows() -> dict[str, tuple[str, str, str]]:
+    """Key -> (whose run it is tried on, the edit, what it reruns)."""
+    found = {}
+    for section in re.split(r"^## ", DOCUMENT, flags=re.M)[1:]:
+        world = re.search(r"sources: `(\w+)`", section.splitlines()[0])
+        for key, edit, reruns in re.findall(r"^\| `([^`]+)` \| `([^`]+)` \| (.*) \|$", section, flags=re.M):
+            assert world, section.splitlines()[0]
+            assert key not in found
+            found[key] = world[1], edit, reruns
+    return found
+
+
+def named_sets() -> dict[str, set[str]]:
+    """The document's short names of several rules."""
+    return {name: rules(text) for name, text in re.findall(r"^- \*([^*]+)\*: (.*)$", DOCUMENT, flags=re.M)}
+
+
+def rules(text: str) -> set[str]:
+    return set(re.findall(r"`(\w+)`", text))
+
+
+def rerun_by(text: str) -> set[str]:
+    """The rules that a cell names: singly, and by the names of sets (*in italics*)."""
+    sets = named_sets()
+    return rules(text).union(*(sets[name] for name in re.findall(r"\*([^*]+)\*", text)))
+
+
+@pytest.fixture(scope="session")
+def runs(finished, tmp_path_factory):
+    """Finished runs by their sources: directory, and configuration files."""
+    made = {"demo": (finished, SMALLEST)}
+    for name, overlay in {"hub": worlds.hub_overlay, "files": worlds.files_overlay}.items():
+        directory = tmp_path_factory.mktemp(name)
+        configs = overlay(directory)
+        worlds.take_for_finished(directory, configs)
+        made[name] = directory, configs
+    return made
+
+
+def test_every_key_has_a_row():
+    known, written = set(keys()), set(rows())
+    assert sorted(known - written) == []
+    assert sorted(written - known) == []
+
+
+def test_every_run_is_finished(runs):
+    assert {name: planned(directory, configs=configs) for name, (directory, configs) in runs.items()} == {
+        "demo": {},
+        "hub": {},
+        "files": {},
+    }
+
+
+@pytest.mark.parametrize("key", rows())
+def test_an_edit_reruns_what_the_document_says(runs, tmp_path, key):
+    world, edit, reruns = rows()[key]
+    directory, configs = runs[world]
+    overlay = tmp_path / "edit.yaml"
+    overlay.write_text(edit.replace("DIRECTORY", str(directory)), encoding="utf-8")
+    assert names_the_key(yaml.safe_load(edit), key)
+    assert set(planned(directory, configs=(*configs, overlay))) == rerun_by(reruns)
+
+
+def names_the_key(edit: dict, key: str) -> bool:
+    """Whether an edit reaches a key, any name standing for ``<form>``; what follows free keys is theirs."""
+    node = [edit]
+    for part in key.split("."):
+        if part.startswith("<"):
+            node = [value for item in node for value in item.values() if isinstance(value, dict)]
+        else:
+            node = [item[part] for item in node if isinstance(item, dict) and part in item]
+    return bool(node)

@@ -1,0 +1,61 @@
+"""Finished runs of three configurations: of the demo's sources (a real run), of the Hub's, and of a person's files.
+
+The two others need no run: their outputs are empty files that Snakemake was told to take for finished (``--touch``).
+What a dry run then says of an edit depends on the same records.
+"""
+
+import json
+from pathlib import Path
+
+from snakemake_calls import SMALLEST, parse
+
+
+def hub_overlay(directory: Path) -> tuple[str | Path, ...]:
+    """The smallest run from the Hub, with both tasks."""
+    path = directory / "hub.yaml"
+    path.write_text(json.dumps({"run": {"tables": ["xnli", "xquad"]}}), encoding="utf-8")
+    return (*SMALLEST, "tests/hub/hub.yaml", path)
+
+
+def files_overlay(directory: Path) -> tuple[str | Path, ...]:
+    """The smallest run with text, tasks and one model from files, which it makes (empty)."""
+    for language in ("en", "vi", "hi"):
+        for name in (f"text/{language}.jsonl", f"xnli/{language}.train.tsv", f"xnli/{language}.test.tsv"):
+            _touch(directory / "data" / name)
+        _touch(directory / f"data/xquad/xquad.{language}.json")
+    for name in ("data/other/train.json", "data/squad/train-v1.1.json", "data/own/model.safetensors"):
+        _touch(directory / name)
+    for name in ("text", "xnli", "xquad", "own"):  # the same files elsewhere, for an edit of each pattern
+        (directory / f"data/other-{name}").symlink_to(directory / "data" / name)
+    overlay = {
+        "data": str(directory / "data"),
+        "run": {"models": ["own"]},
+        "models": {"own": {"source": "files", "title": "Own", "path": str(directory / "data/own")}},
+        "corpus": {"source": "files"},
+        "tasks": {"xnli": {"source": "files"}, "xquad": {"source": "files", "train": "squad"}},
+        "tables": {"xnli_finetuning": {"models": ["own"]}, "xnli_random_neurons": {"models": ["own"]}},
+    }
+    path = directory / "files.yaml"
+    path.write_text(json.dumps(overlay), encoding="utf-8")
+    return (*SMALLEST, path)
+
+
+def _touch(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+
+
+def take_for_finished(directory: Path, configs: tuple[str | Path, ...]) -> None:
+    """Empty outputs of the whole run, with Snakemake's record of each."""
+    listed = parse(directory, "--summary", configs=configs)
+    assert listed.returncode == 0, listed.stdout
+    lines = [line.split("\t") for line in listed.stdout.splitlines()]
+    header = next(i for i, words in enumerate(lines) if words[0] in ("output_file", "filename"))
+    for name, *_ in lines[header + 1 :]:
+        path = directory / name
+        if "/adapters/" in name or ("/models/" in name and path.suffix not in (".parquet", ".log")):
+            path.mkdir(parents=True, exist_ok=True)
+        elif name:
+            _touch(path)
+    done = parse(directory, "--touch", "--forceall", "--quiet=all", configs=configs)
+    assert done.returncode == 0, done.stdout
