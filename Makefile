@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+OVERLAYS := $(if $(CONFIG),--configfile $(CONFIG))
 
-.PHONY: demo report test lint format plan bench clean
+.PHONY: demo report test lint format plan dag unlock bench clean
 
 demo: $(READY)
 	$(BIN)/python -m langneurons.warm $(BIN)/snakemake --profile profiles/demo
@@ -33,9 +34,21 @@ format: $(READY)
 	$(BIN)/snakefmt Snakefile workflow
 	$(BIN)/python -m langneurons.config_document
 
-# What a run of the paper's configuration would do; touches nothing.
+# What a run would do, by stage: jobs, Slurm jobs, GPU hours, disk; touches nothing. The paper's configuration, or
+# any other: make plan CONFIG="config/demo.yaml"
 plan: $(READY)
-	$(BIN)/snakemake --dry-run --quiet rules
+	$(BIN)/python -m langneurons.plan $(OVERLAYS)
+
+# The rules of a configuration and what flows between them, as a picture: results/dag.svg. CONFIG as above.
+dag: $(READY)
+	mkdir -p results
+	$(BIN)/snakemake --rulegraph $(OVERLAYS) > results/dag.dot
+	$(BIN)/python -m langneurons.publishing.rulegraph < results/dag.dot > results/dag.svg
+	@rm results/dag.dot; echo "results/dag.svg"
+
+# After Snakemake was killed: cancels the Slurm jobs that it left here, then removes its lock.
+unlock: $(READY)
+	$(BIN)/python -m langneurons.unlock
 
 # What is fast, side by side: ratios, since absolute times depend on the machine.
 bench: $(READY)

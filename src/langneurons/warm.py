@@ -18,12 +18,15 @@ import importlib
 import json
 import os
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import traceback
+from collections.abc import Iterator
 
 SOCKET = "LANGNEURONS_WARM"
 PRELOADED = (
@@ -78,8 +81,9 @@ def main(command: list[str]) -> int:
         signal.signal(signal.SIGINT, lambda number, frame: process.send_signal(number))
         try:
             gc.disable()
-            for module in PRELOADED:
-                importlib.import_module(module)
+            with _leaving_early(process, folder):
+                for module in PRELOADED:
+                    importlib.import_module(module)
             gc.freeze()
             _serve(server, process)
         except BaseException:
@@ -87,7 +91,32 @@ def main(command: list[str]) -> int:
             raise
         finally:
             status = process.wait()
-        return status if status >= 0 else 128 - status
+        return _code(status)
+
+
+def _code(status: int) -> int:
+    """A process's status as a shell tells it: 128 and its number for a signal."""
+    return status if status >= 0 else 128 - status
+
+
+@contextlib.contextmanager
+def _leaving_early(process: subprocess.Popen, folder: str) -> Iterator[None]:
+    """While importing: end with the command at once if it ends first, as where nothing is left to do."""
+    imported = threading.Event()
+
+    def watch() -> None:
+        while not imported.wait(0.05):
+            if process.poll() is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+                os._exit(_code(process.returncode))
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        imported.set()
+        watcher.join()  # a process that forks has one thread
 
 
 def _serve(server: socket.socket, process: subprocess.Popen) -> None:

@@ -11,9 +11,11 @@ from snakemake_calls import ROOT, job_counts, parse, planned
 
 from langneurons.conditions import table_conditions
 from langneurons.config import load_config
+from langneurons.publishing.rulegraph import draw
 
 PAPER = ()  # no overlay: config/config.yaml alone
 LIMIT = 10  # seconds of CPU for a dry run
+PARSING = 3  # for parsing alone
 HEAVY = ("torch", "transformers", "peft", "datasets", "tokenizers", "bitsandbytes", "scipy", "altair", "safetensors")
 # Snakemake and its plugins import some of these themselves; ours may not.
 HEAVY_FOR_US = (*HEAVY, "numpy", "pandas", "pyarrow", "huggingface_hub")
@@ -230,6 +232,30 @@ def test_a_figure_alone_pulls_its_own_mask(tmp_path, one_shard, number, language
     else:
         expected |= {"draw_neurons": 1}
     assert counts == expected
+def test_parsing_takes_seconds(tmp_path):
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--list-rules"]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < PARSING
+    assert "collect_activations" in done.stdout.split()
+
+
+def test_the_readme_s_picture_is_the_demo_s_rule_graph(tmp_path):
+    """Made by: make dag CONFIG=config/demo.yaml, then cp results/dag.svg docs/demo-dag.svg."""
+    done = parse(tmp_path, "--rulegraph", configs=("config/demo.yaml",))
+    assert draw(done.stdout) == (ROOT / "docs/demo-dag.svg").read_text(encoding="utf-8")
+
+
+def test_a_table_pulls_only_its_own_conditions(tmp_path, config):
+    counts = planned(tmp_path, "results/tables/xnli.tsv", configs=PAPER)
+    conditions = table_conditions(config, "xnli")
+    assert {c.task for c in conditions} == {"xnli"}
+    assert counts["evaluate"] == len(conditions)
+    assert counts["finetune"] == 2  # XNLI's base, of both models
+    assert counts["identify_neurons"] == 2 * 3  # not the random ones
+    assert counts["render_table"] == 1
+    elsewhere = ("download_xquad", "draw_neurons", "draw_perplexity", "measure_perplexity", "pack_heldout_tokens")
+    assert [rule for rule in elsewhere if rule in counts] == []
 
 
 def test_one_condition_can_be_asked_for_by_its_path(tmp_path):

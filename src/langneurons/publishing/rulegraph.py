@@ -70,7 +70,7 @@ def draw(text: str) -> str:
         'font-family="sans-serif" font-size="13">',
         f'<rect width="{width}" height="{height}" fill="white"/>',
     ]
-    for source, target in edges:
+    for source, target in sorted(edges, key=lambda edge: (nodes[edge[0]], nodes[edge[1]])):  # Snakemake's order varies
         (x1, y1), (x2, y2) = at[source], at[target]
         x1, y1, x2 = x1 + WIDTH / 2, y1 + HEIGHT, x2 + WIDTH / 2
         bend = (y2 - y1) / 2

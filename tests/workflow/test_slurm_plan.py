@@ -1,0 +1,93 @@
+"""What the paper's run would ask Slurm for, from Snakemake's own dry run with the groups of profiles/slurm."""
+
+import os
+import re
+
+import pytest
+from snakemake_calls import ROOT, SMALLEST
+
+from langneurons import plan
+
+
+@pytest.fixture(scope="module")
+def paper(tmp_path_factory):
+    return asked([], tmp_path_factory.mktemp("paper"))
+
+
+def asked(configs, directory):
+    before = os.getcwd()
+    os.chdir(ROOT)  # as a person calls it
+    try:
+        return plan.ask_snakemake([str(ROOT / name) for name in configs], str(directory), [])
+    finally:
+        os.chdir(before)
+
+
+def test_the_whole_run_is_a_tenth_as_many_slurm_jobs_as_conditions(paper):
+    _, jobs, slurm = paper
+    conditions = [job for job in jobs if job.rule == "evaluate"]
+    assert len(slurm) * 10 <= len(conditions)
+    assert len({job.slurm for job in conditions}) * 40 <= len(conditions)
+
+
+def test_a_group_is_of_one_model_and_asks_for_one_gpu(paper):
+    _, jobs, slurm = paper
+    for number, asks in enumerate(slurm):
+        members = [job for job in jobs if job.slurm == number]
+        assert len({job.wildcards["model"] for job in members}) == 1
+        assert {job.gpu for job in members} == {bool(asks.gpus)}
+        assert asks.gpus <= 1
+
+
+def test_a_group_asks_for_one_member_s_memory_and_all_members_time(paper):
+    _, jobs, slurm = paper
+    for number, asks in enumerate(slurm):
+        members = [job for job in jobs if job.slurm == number]
+        assert asks.memory <= 45_000
+        assert asks.minutes >= 5 * len(members)
+
+
+def test_gpu_rules_alone_ask_for_a_gpu(paper):
+    _, jobs, _ = paper
+    gpu = {job.rule for job in jobs if job.gpu}
+    assert gpu == {"collect_activations", "finetune", "evaluate", "measure_perplexity"}
+
+
+def test_downloads_and_gathering_are_local(paper):
+    _, jobs, _ = paper
+    local = {job.rule for job in jobs if job.slurm is None}
+    downloads = {"download_model", "download_corpus_shard", "download_xnli", "download_xquad"}
+    assert local == downloads | {"render_table", "draw_neurons", "draw_perplexity"}
+
+
+def test_the_readme_says_what_the_paper_s_run_is(paper):
+    """The README's numbers of Slurm jobs and GPU hours, held against the plan."""
+    config, jobs, slurm = paper
+    hours = sum(row.gpu_hours for row in plan.stages(config, jobs))
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    said = re.search(r"(\d+) Slurm jobs and about (\d+) GPU hours", text)
+    assert said, "README.md no longer says '... Slurm jobs and about ... GPU hours'"
+    assert int(said[1]) == len(slurm)
+    assert int(said[2]) == pytest.approx(hours, rel=0.05)
+
+
+def test_the_table_adds_up(paper):
+    config, jobs, slurm = paper
+    rows = plan.stages(config, jobs)
+    assert sum(row.jobs for row in rows) == len(jobs)
+    assert set().union(*(row.slurm for row in rows)) == set(range(len(slurm)))
+    last = plan.table(rows, slurm).splitlines()[len(rows) + 1].split()
+    assert last[:3] == ["all", str(len(jobs)), str(len(slurm))]
+
+
+def test_a_plan_of_any_configuration(tmp_path):
+    _, jobs, slurm = asked(SMALLEST, tmp_path)
+    assert {job.wildcards["model"] for job in jobs if job.slurm is not None} == {"tiny-llama", "tiny-mistral"}
+    assert len(slurm) == 2 * 5 + 4 * 2  # by model: pretraining and four stages; by model and task: two
+
+
+def test_a_fault_of_the_configuration_is_told(tmp_path):
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text("run: {models: [llama]}\n", encoding="utf-8")
+    with pytest.raises(RuntimeError, match=r"run\.models\[0\]"):
+        asked([overlay], tmp_path)
