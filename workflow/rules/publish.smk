@@ -36,6 +36,7 @@ rule compare_with_paper:
     conda:
         "../../environment.yml"
     params:
+        version=version_of("compare_with_paper"),
         titles=lambda wildcards: table_params(wildcards.table)["titles"],
         kind=lambda wildcards: settings.tables[wildcards.table].kind,
         task=lambda wildcards: getattr(settings.tables[wildcards.table], "task", None),
