@@ -219,12 +219,12 @@ def copied(finished, tmp_path_factory):
 
 def test_touched_files_and_a_moved_directory_run_nothing_again(copied):
     """Every file but Snakemake's own, at dates in an order of chance."""
-    assert planned(copied) == {}
+    assert planned(copied, "--profile", ROOT / "profiles/local") == {}
     files = [path for path in copied.rglob("*") if path.is_file() and not path.name.startswith(".snakemake")]
     now = time.time()
     for i, path in enumerate(sorted(path for path in files if ".snakemake" not in path.parts)):
         os.utime(path, (now + i * 7919 % 1000, now + i * 7919 % 1000))
-    assert planned(copied) == {}
+    assert planned(copied, "--profile", ROOT / "profiles/local") == {}
 
 
 # What the checkout itself is edited with: a file, a text in it, another, and what then runs again.
@@ -252,7 +252,8 @@ def test_an_edit_of_the_code_runs_again_what_it_means(finished, tmp_path, file, 
     assert old in text
     (tmp_path / file).write_text(text.replace(old, new), encoding="utf-8")
     files = ["--configfile", *(str(ROOT / name) for name in SMALLEST)]
-    command = [sys.executable, "-m", "snakemake", *files, "--directory", str(finished), "--cores", "2", "--nocolor"]
+    options = ["--profile", str(ROOT / "profiles/local"), "--directory", str(finished), "--cores", "2", "--nocolor"]
+    command = [sys.executable, "-m", "snakemake", *files, *options]
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "src")}
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "check": False}
     done = subprocess.run(

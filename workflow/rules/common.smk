@@ -5,7 +5,6 @@ import re
 from dataclasses import asdict
 
 from snakemake.exceptions import WorkflowError
-from snakemake.settings.types import RerunTrigger
 
 from langneurons.conditions import (
     baselines,
@@ -28,12 +27,6 @@ try:
     settings = load_config(config)
 except ConfigError as error:
     raise WorkflowError(str(error))
-
-# What reruns a job is what its result depends on. Code counts by its meaning (`version` in the rules' params), not by
-# the date of a script; files by their content, also large ones (directories by Snakemake's own stamp).
-if workflow.dag_settings:
-    workflow.dag_settings.rerun_triggers = set(workflow.dag_settings.rerun_triggers) - {RerunTrigger.CODE}
-    workflow.dag_settings.max_checksum_file_size = 2**31
 
 paths = Paths(settings.results, settings.resources)
 SHARDS = [f"{i:04d}" for i in range(settings.corpus.shards)]
