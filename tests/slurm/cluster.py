@@ -202,7 +202,7 @@ class Cluster:
         """Every job that the controller knows, also finished ones: the fields that ``scontrol -d show job`` tells."""
         found = []
         for block in self.ask("scontrol", "-d", "-o", "show", "job").splitlines():
-            fields = dict(re.findall(r"(?:^|\s)([A-Za-z/:]+)=(\S*)", block))
+            fields = dict(re.findall(r"(?:^|\s)([A-Za-z/:_]+)=(\S*)", block))
             if "JobId" in fields:
                 found.append(fields)
         return found

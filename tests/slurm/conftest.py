@@ -3,7 +3,8 @@
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ class Person:
     cluster: Cluster
     directory: Path
     hold: Path | None = None
+    devices: dict[str, str] = field(default_factory=dict)  # what GPU each job had, which Slurm tells while it runs
 
     def command(self, *arguments: str) -> list[str]:
         files = ["--configfile", *(str(ROOT / name) for name in SMALLEST)]
@@ -66,6 +68,11 @@ class Person:
 def undisturbed(cluster, tmp_path_factory) -> Person:
     """A finished run of the whole smallest workflow on the cluster: never change its directory."""
     person = Person(cluster, tmp_path_factory.mktemp("undisturbed"))
-    status = person.call()
-    assert status == 0, person.output[-10_000:]
+    process = person.start()
+    while process.poll() is None:
+        for job in cluster.jobs():
+            if "IDX" in job["GRES"]:
+                person.devices[job["JobId"]] = job["GRES"]
+        time.sleep(1)
+    assert process.returncode == 0, person.output[-10_000:]
     return person

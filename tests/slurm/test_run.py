@@ -38,18 +38,19 @@ def test_groups_ran_as_one_job(jobs):
     assert len(jobs) == len(by_model) + len(by_task) + len(models)  # pretraining: a job a model
 
 
-def test_each_gpu_job_had_one_gpu_and_its_index(jobs):
+def test_each_gpu_job_had_one_gpu_and_its_index(jobs, undisturbed):
     gpu = [job for job in jobs if kind(job) in ("collect", "finetune", "evaluate", "perplexity")]
     assert len(gpu) == 2 + 4 + 4 + 2
     for job in gpu:
-        assert re.search(r"gres/gpu=1(,|$)", job["TRES"]), job
-        assert re.fullmatch(r"gpu:1\(IDX:0\)", job["GRES"]), job
+        assert job["JOB_GRES"] == "gpu:1", job
+        assert undisturbed.devices[job["JobId"]] == "gpu:1(IDX:0)"
 
 
-def test_no_other_job_had_a_gpu(jobs):
+def test_no_other_job_had_a_gpu(jobs, undisturbed):
     others = [job for job in jobs if kind(job) in ("pack", "counts", "pretrain")]
     assert len(others) == 2 + 2 + 2
-    assert [job for job in others if "gpu" in job["TRES"] or "gpu" in job.get("GRES", "")] == []
+    assert {job["JOB_GRES"] for job in others} == {"(null)"}
+    assert not {job["JobId"] for job in others} & set(undisturbed.devices)
 
 
 def test_nothing_asked_for_more_than_a_node_has(jobs):

@@ -395,7 +395,8 @@ def test_a_key_of_another_form_is_not_offered(base):
     """``steps`` is a key of demo models alone: a hub model must not be told that it is known."""
     (line,) = faults(changed(base, (["models", "llama-3.1-8b", "steps"], 3)))
     assert line == (
-        "models.llama-3.1-8b.steps: unknown key; write one of: dtype, quantization, repository, revision, source, title"
+        "models.llama-3.1-8b.steps: unknown key; write one of: "
+        "dtype, parameters, quantization, repository, revision, source, title"
     )
 
 
