@@ -69,10 +69,14 @@ def undisturbed(cluster, tmp_path_factory) -> Person:
     """A finished run of the whole smallest workflow on the cluster: never change its directory."""
     person = Person(cluster, tmp_path_factory.mktemp("undisturbed"))
     process = person.start()
-    while process.poll() is None:
-        for job in cluster.jobs():
-            if "IDX" in job["GRES"]:
-                person.devices[job["JobId"]] = job["GRES"]
-        time.sleep(1)
+    try:
+        while process.poll() is None:
+            for job in cluster.jobs():
+                if "IDX" in job["GRES"]:
+                    person.devices[job["JobId"]] = job["GRES"]
+            time.sleep(1)
+    finally:
+        process.kill()  # where the tests are interrupted
+        process.wait()
     assert process.returncode == 0, person.output[-10_000:]
     return person

@@ -232,6 +232,8 @@ def test_a_figure_alone_pulls_its_own_mask(tmp_path, one_shard, number, language
     else:
         expected |= {"draw_neurons": 1}
     assert counts == expected
+
+
 def test_parsing_takes_seconds(tmp_path):
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--list-rules"]
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
