@@ -17,7 +17,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from langneurons.config import Config
-from langneurons.resources import HISTOGRAM, NEURON_SHARE, RATES, parameters, seconds, shard_tokens, snapshot_bytes
+from langneurons.resources import (
+    HISTOGRAM,
+    NEURON_SHARE,
+    RATES,
+    loaded_bytes,
+    parameters,
+    seconds,
+    shard_tokens,
+    snapshot_bytes,
+)
 
 PROFILE = "profiles/slurm/config.yaml"
 # Bytes, measured: of a neuron's histogram of 10 and of 100 million tokens as a file; of a packed token.
@@ -81,6 +90,8 @@ def disk(config: Config, rule: str, wildcards: dict[str, str]) -> float:
     size = parameters(spec)
     if rule in ("download_model", "import_model", "pretrain_demo_model"):
         return snapshot_bytes(spec)
+    if rule == "quantize_model":
+        return loaded_bytes(spec)
     if rule == "finetune":
         return 4 * size * ATTENTION_SHARE * getattr(config.finetuning, wildcards["task"]).rank
     neurons = size * NEURON_SHARE

@@ -40,8 +40,16 @@ COPIES = {
     "merge_activations": 5,
     "summarize_activations": 5,
     "identify_neurons": 10,
+    "identify_half_neurons": 10,
 }
-HOLDS_MODEL = {"collect_activations", "finetune", "evaluate", "measure_perplexity"}
+HOLDS_MODEL = {"quantize_model", "collect_activations", "finetune", "evaluate", "measure_perplexity"}
+QUANTIZED = 0.7  # bytes a parameter of 4-bit weights: 4.1 bits, and 16 in the embeddings
+# Rules that do little more than start. A rule that stands nowhere here is refused: say what it takes.
+PACKS = {"pack_tokens", "pack_heldout_tokens"}
+FETCHES = {f"{how}_{what}" for how in ("download", "import") for what in ("corpus_shard", "model", "xnli", "xquad")}
+WRITES = {"write_demo_corpus", "write_demo_xnli", "write_demo_xquad", "write_report", "compare_with_paper"}
+DRAWS = {"render_table", "render_control", "draw_curves", "draw_neurons", "draw_perplexity", "draw_bits_per_byte"}
+KNOWN = {*COPIES, *HOLDS_MODEL, *PACKS, *FETCHES, *WRITES, *DRAWS, "pretrain_demo_model"}
 NEURON_SHARE = 6e-5  # neurons a parameter: 5.7e-5 in Llama 3.1 8B, 4.7e-5 in Mistral Nemo
 HISTOGRAM = 1027 * 4  # bytes a neuron: a test holds the number of bins to langneurons.activations.sketch's
 
@@ -69,11 +77,20 @@ def snapshot_bytes(model: Model) -> float:
     return parameters(model) * (4 if isinstance(model, DemoModel) else 2)
 
 
+def loaded_bytes(model: Model) -> float:
+    """Bytes that a job reads which holds the model: the snapshot, or its 4-bit weights."""
+    return snapshot_bytes(model) if model.quantization == "none" else QUANTIZED * parameters(model)
+
+
 def memory(config: Config, rule: str, model: str, attempt: int = 1) -> int:
-    """Host memory of a job in MB, half as much again with each attempt. Without model or histograms: the base."""
+    """Host memory of a job in MB, half as much again with each attempt. Without model or histograms: the base.
+
+    ValueError for a rule that this module does not know; so :func:`seconds`.
+    """
+    _check(rule)
     spec = config.models[model]
     need = BASE_MB * 1e6
-    if rule in HOLDS_MODEL:
+    if rule in HOLDS_MODEL:  # room for all of the snapshot, 4 bits or not
         need += snapshot_bytes(spec)
     need += COPIES.get(rule, 0) * parameters(spec) * NEURON_SHARE * HISTOGRAM
     return math.ceil(need / 1e6 / 100) * 100 * (1 + attempt) // 2
@@ -86,6 +103,7 @@ def runtime(config: Config, rule: str, wildcards: dict[str, str], attempt: int =
 
 def seconds(config: Config, rule: str, wildcards: dict[str, str]) -> float:
     """A job's estimated time: starting, loading the model where it holds one, and its work."""
+    _check(rule)
     if "model" not in wildcards:
         return START
     spec = config.models[wildcards["model"]]
@@ -116,8 +134,16 @@ def seconds(config: Config, rule: str, wildcards: dict[str, str]) -> float:
         work = 300.0
     elif rule in COPIES:
         work = size * 3e-8  # about 4 minutes of an 8B model's histograms
-    loading = snapshot_bytes(spec) / LOADING if rule in HOLDS_MODEL else 0.0
-    return START + loading + work
+    if rule == "quantize_model":
+        work = (snapshot_bytes(spec) + loaded_bytes(spec)) / LOADING  # read and written
+    elif rule in HOLDS_MODEL:
+        work += loaded_bytes(spec) / LOADING
+    return START + work
+
+
+def _check(rule: str) -> None:
+    if rule not in KNOWN:
+        raise ValueError(f"rule {rule}: nobody knows what it takes; add it to src/langneurons/resources.py")
 
 
 def shard_tokens(config: Config) -> int:

@@ -8,7 +8,17 @@ from snakemake.utils import update_config
 
 from langneurons.activations.sketch import BINS
 from langneurons.config import load_config
-from langneurons.resources import EXAMPLES, HISTOGRAM, HOLDS_MODEL, examples, memory, parameters, runtime, seconds
+from langneurons.resources import (
+    EXAMPLES,
+    HISTOGRAM,
+    HOLDS_MODEL,
+    examples,
+    loaded_bytes,
+    memory,
+    parameters,
+    runtime,
+    seconds,
+)
 
 GPU = sorted(HOLDS_MODEL)
 EVALUATION = {"model": "llama-3.1-8b", "task": "xnli", "finetuning": "base", "language": "vi", "intervention": "none"}
@@ -47,6 +57,8 @@ MEMORY = {
     ("llama-3.1-8b", "merge_activations"): 13_900,
     ("llama-3.1-8b", "identify_neurons"): 23_800,
     ("llama-3.1-8b", "pack_tokens"): 4_000,
+    ("llama-3.1-8b", "quantize_model"): 20_000,
+    ("llama-3.1-8b", "identify_half_neurons"): 23_800,
     ("mistral-nemo", "evaluate"): 28_400,
     ("mistral-nemo", "collect_activations"): 34_500,
     ("mistral-nemo", "identify_neurons"): 34_100,
@@ -58,6 +70,17 @@ def test_memory_by_model_and_rule(paper, bf16, model, rule):
     assert memory(paper, rule, model) == MEMORY[model, rule]
     assert memory(bf16, rule, model) == MEMORY[model, rule]  # the snapshot is the same, 4 bits or not
     assert memory(paper, rule, model, attempt=2) == 1.5 * MEMORY[model, rule]
+
+
+def test_4_bit_weights_are_read_sooner(paper, bf16):
+    """Of Llama 3.1 8B: 6.98 billion parameters in its linear layers, which alone are quantised; the rest at 16 bits.
+
+    4 bits each, a scale of 8 bits for 64 of them, and one of 32 bits for 256 scales.
+    """
+    linear, embeddings = 6.98e9, 2 * 128_256 * 4096
+    expected = linear * (4 + 8 / 64 + 32 / 64 / 256) / 8 + 2 * embeddings
+    assert loaded_bytes(paper.models["llama-3.1-8b"]) == pytest.approx(expected, rel=0.05)
+    assert loaded_bytes(bf16.models["llama-3.1-8b"]) == 16e9
 
 
 def test_memory_holds_the_snapshot_and_the_histograms(paper):
@@ -104,7 +127,9 @@ def test_the_parameters_of_a_tiny_model_are_transformers_own(demo):
 def test_time_grows_with_the_model_and_the_attempt(paper, rule):
     wildcards = EVALUATION | {"method": "lape-set6", "shard": "0000"}
     small = runtime(paper, rule, wildcards)
-    assert small < runtime(paper, rule, wildcards | {"model": "mistral-nemo"})
+    larger = wildcards | {"model": "mistral-nemo"}
+    assert small <= runtime(paper, rule, larger)
+    assert seconds(paper, rule, wildcards) < seconds(paper, rule, larger)
     assert runtime(paper, rule, wildcards, attempt=2) == 2 * small
     assert small * 60 >= 1.5 * seconds(paper, rule, wildcards)
 

@@ -60,7 +60,9 @@ def test_formatting_comments_and_docstrings_change_nothing(copy, before):
     assert copy.versions() == before
 
 
-IDENTIFICATION, FIGURES, WORLD = {"identify_neurons"}, {"draw_neurons", "draw_perplexity"}, "demo/lexicons/vi.toml"
+IDENTIFICATION = {"identify_neurons", "identify_half_neurons"}
+FIGURES = {"draw_neurons", "draw_perplexity", "draw_bits_per_byte", "draw_curves"}
+WORLD = "demo/lexicons/vi.toml"
 DECORATED = "@(lambda f: f)\ndef "
 EDITS = {
     "LAPE's meaning": ("identification/lape.py", "np.log(", "np.log2(", IDENTIFICATION),

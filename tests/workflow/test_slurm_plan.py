@@ -4,9 +4,9 @@ import os
 import re
 
 import pytest
-from snakemake_calls import ROOT, SMALLEST
+from snakemake_calls import ROOT, SMALLEST, parse
 
-from langneurons import plan
+from langneurons import plan, resources
 
 
 @pytest.fixture(scope="module")
@@ -50,25 +50,27 @@ def test_a_group_asks_for_one_member_s_memory_and_all_members_time(paper):
 def test_gpu_rules_alone_ask_for_a_gpu(paper):
     _, jobs, _ = paper
     gpu = {job.rule for job in jobs if job.gpu}
-    assert gpu == {"collect_activations", "finetune", "evaluate", "measure_perplexity"}
+    assert gpu == {"quantize_model", "collect_activations", "finetune", "evaluate", "measure_perplexity"}
 
 
 def test_downloads_and_gathering_are_local(paper):
     _, jobs, _ = paper
     local = {job.rule for job in jobs if job.slurm is None}
     downloads = {"download_model", "download_corpus_shard", "download_xnli", "download_xquad"}
-    assert local == downloads | {"render_table", "draw_neurons", "draw_perplexity"}
+    tables = {"render_table", "render_control", "compare_with_paper", "write_report"}
+    assert local == downloads | tables | {"draw_neurons", "draw_perplexity", "draw_bits_per_byte", "draw_curves"}
 
 
 def test_the_readme_says_what_the_paper_s_run_is(paper):
     """The README's numbers of Slurm jobs and GPU hours, held against the plan."""
     config, jobs, slurm = paper
     hours = sum(row.gpu_hours for row in plan.stages(config, jobs))
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    said = re.search(r"(\d+) Slurm jobs and about (\d+) GPU hours", text)
-    assert said, "README.md no longer says '... Slurm jobs and about ... GPU hours'"
-    assert int(said[1]) == len(slurm)
-    assert int(said[2]) == pytest.approx(hours, rel=0.05)
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    said = re.search(r"(\d+) conditions, is (\d+) Slurm jobs and about (\d+) GPU hours", text)
+    assert said, "README.md no longer says '... conditions, is ... Slurm jobs and about ... GPU hours'"
+    assert int(said[1]) == sum(job.rule == "evaluate" for job in jobs)
+    assert int(said[2]) == len(slurm)
+    assert int(said[3]) == pytest.approx(hours, rel=0.05)
 
 
 def test_the_table_adds_up(paper):
@@ -83,7 +85,33 @@ def test_the_table_adds_up(paper):
 def test_a_plan_of_any_configuration(tmp_path):
     _, jobs, slurm = asked(SMALLEST, tmp_path)
     assert {job.wildcards["model"] for job in jobs if job.slurm is not None} == {"tiny-llama", "tiny-mistral"}
-    assert len(slurm) == 2 * 5 + 4 * 2  # by model: pretraining and four stages; by model and task: two
+    # By model: pretraining and four stages; by model and task: two; and one model's 4-bit weights.
+    assert len(slurm) == 2 * 5 + 4 * 2 + 1
+
+
+@pytest.mark.parametrize("world", ["paper", "demo", "files"])
+def test_every_rule_is_known_by_what_it_takes(world, tmp_path):
+    """Of each source's rules: the Hub's, the demo's, a person's own files."""
+    overlays = {"paper": (), "demo": SMALLEST, "files": ("config/demo.yaml", "config/local-files.yaml")}
+    done = parse(tmp_path, "--list-rules", configs=overlays[world])
+    rules = {line for line in done.stdout.splitlines() if re.fullmatch(r"[a-z_]+", line)}
+    assert {"evaluate", "collect_activations"} <= rules
+    assert rules - resources.KNOWN - {"all", "tables", "figures"} == set()
+
+
+def test_an_unknown_rule_is_refused(paper):
+    with pytest.raises(ValueError, match=r"rule think: .*resources\.py"):
+        resources.seconds(paper[0], "think", {})
+    with pytest.raises(ValueError, match=r"rule think: .*resources\.py"):
+        resources.memory(paper[0], "think", "mistral-nemo")
+
+
+def test_every_rule_with_a_script_has_its_version():
+    for file in sorted((ROOT / "workflow/rules").glob("*.smk")):
+        for rule in re.split(r"^\s*rule\b", file.read_text(encoding="utf-8"), flags=re.M)[1:]:
+            script = re.search(r'"\.\./scripts/(\w+)\.py"', rule)
+            assert script, f"{file.name}: a rule without a script"
+            assert f'version=version_of("{script[1]}"),' in rule, f"{file.name}: {script[1]} has no version"
 
 
 def test_a_fault_of_the_configuration_is_told(tmp_path):

@@ -10,12 +10,16 @@ rule identify_half_neurons:
         paths.log("identify_half_neurons", "{model}", "{method}.{half}"),
     wildcard_constraints:
         half="even|odd",
+    group:
+        "counts-{model}"
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=lambda wildcards, attempt: 32_000 * attempt,
-        runtime=60,
+        mem_mb=memory_of("identify_half_neurons"),
+        runtime=time_of("identify_half_neurons"),
+        in_turn=1,
     params:
+        version=version_of("identify_half_neurons"),
         method=method_params,
     message:
         "Neurons of {wildcards.model} by {wildcards.method}, on the {wildcards.half} shards"
@@ -37,6 +41,7 @@ rule render_control:
     conda:
         "../../environment.yml"
     params:
+        version=version_of("render_control"),
         table=control_params,
     message:
         "Table {wildcards.table}"
@@ -62,6 +67,7 @@ rule draw_bits_per_byte:
     conda:
         "../../environment.yml"
     params:
+        version=version_of("draw_bits_per_byte"),
         title=model_setting("title"),
         width=settings.figures.width,
         height=settings.figures.height,

@@ -53,6 +53,7 @@ rule draw_curves:
     conda:
         "../../environment.yml"
     params:
+        version=version_of("draw_curves"),
         title=model_setting("title"),
         width=settings.figures.width,
         height=settings.figures.height,

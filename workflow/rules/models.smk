@@ -72,6 +72,7 @@ if models_from("hub"):
         conda:
             "../../environment.yml"
         params:
+            version=version_of("download_model"),
             repository=model_setting("repository"),
             revision=model_setting("revision"),
         message:
@@ -98,9 +99,10 @@ if quantized_models():
             "../../environment.yml"
         resources:
             gpu=1,
-            mem_mb=model_memory,
-            runtime=lambda wildcards, attempt: 60 * attempt,
+            mem_mb=memory_of("quantize_model"),
+            runtime=time_of("quantize_model"),
         params:
+            version=version_of("quantize_model"),
             quantization=model_setting("quantization"),
             dtype=model_setting("dtype"),
         message:

@@ -29,6 +29,7 @@ rule write_report:
     conda:
         "../../environment.yml"
     params:
+        version=version_of("write_report"),
         tables=report_tables(),
         level=settings.significance.level,
         kinds=FIGURE_KINDS,
