@@ -26,6 +26,10 @@ def test_nodes_and_edges():
     assert edges == [("1", "0"), ("2", "1"), ("3", "0"), ("3", "2")]
 
 
+def test_a_rule_that_reads_its_own_outputs_is_drawn_once():
+    assert draw(DOT.replace("\t3 -> 2\n", "\t3 -> 2\n\t2 -> 2\n")) == draw(DOT)
+
+
 def test_every_edge_goes_down():
     nodes, edges = parse_dot(DOT)
     depth = {node: i for i, layer in enumerate(layers_of(nodes, edges)) for node in layer}

@@ -16,14 +16,17 @@ WIDTH, HEIGHT, GAP, RISE = 190, 32, 18, 62
 
 
 def parse_dot(text: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
-    """Nodes (id -> label) and edges (from, to) of a digraph as Snakemake prints it; ValueError if it is none."""
+    """Nodes (id -> label) and edges (from, to) of a digraph as Snakemake prints it; ValueError if it is none.
+
+    A rule that reads its own outputs (random neurons copy other masks' numbers) has an edge to itself: left out.
+    """
     if "digraph" not in text:
         raise ValueError("no digraph in the input; pipe the output of snakemake --rulegraph in")
     nodes: dict[str, str] = {}
     edges = []
     for line in text.splitlines():
         if found := EDGE.match(line):
-            edges.append((found[1], found[2]))
+            edges += [(found[1], found[2])] if found[1] != found[2] else []
         elif found := NODE.match(line):
             nodes[found[1]] = found[2].replace("\\n", " ")
     return nodes, edges
