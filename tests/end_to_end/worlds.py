@@ -9,6 +9,8 @@ from pathlib import Path
 
 from snakemake_calls import SMALLEST, parse
 
+ENDINGS = (".parquet", ".tsv", ".md", ".tex", ".svg", ".pdf", ".html", ".log")  # of files; others are directories
+
 
 def hub_overlay(directory: Path) -> tuple[str | Path, ...]:
     """The smallest run from the Hub, with both tasks."""
@@ -52,10 +54,9 @@ def take_for_finished(directory: Path, configs: tuple[str | Path, ...]) -> None:
     lines = [line.split("\t") for line in listed.stdout.splitlines()]
     header = next(i for i, words in enumerate(lines) if words[0] in ("output_file", "filename"))
     for name, *_ in lines[header + 1 :]:
-        path = directory / name
-        if "/adapters/" in name or ("/models/" in name and path.suffix not in (".parquet", ".log")):
-            path.mkdir(parents=True, exist_ok=True)
-        elif name:
-            _touch(path)
-    done = parse(directory, "--touch", "--forceall", "--quiet=all", configs=configs)
+        if name.endswith(ENDINGS):
+            _touch(directory / name)
+        elif name:  # snapshots and adapters
+            (directory / name).mkdir(parents=True, exist_ok=True)
+    done = parse(directory, "--touch", "--forceall", "--quiet=rules", configs=configs)
     assert done.returncode == 0, done.stdout

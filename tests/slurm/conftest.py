@@ -72,7 +72,7 @@ def undisturbed(cluster, tmp_path_factory) -> Person:
     try:
         while process.poll() is None:
             for job in cluster.jobs():
-                if "IDX" in job["GRES"]:
+                if "IDX" in job.get("GRES", ""):  # of running jobs alone
                     person.devices[job["JobId"]] = job["GRES"]
             time.sleep(1)
     finally:

@@ -34,13 +34,14 @@ def test_groups_ran_as_one_job(jobs):
     models, tasks = ("tiny-llama", "tiny-mistral"), ("xnli", "xquad")
     by_model = [f"{stage}-{model}" for stage in ("pack", "collect", "counts", "perplexity") for model in models]
     by_task = [f"{stage}-{m}-{t}" for stage in ("finetune", "evaluate") for m in models for t in tasks]
-    assert sorted(name(job) for job in jobs if kind(job) != "pretrain") == sorted([*by_model, *by_task])
-    assert len(jobs) == len(by_model) + len(by_task) + len(models)  # pretraining: a job a model
+    alone = ["pretrain", "pretrain", "quantize"]  # a job a model, of which one is in 4 bits
+    assert sorted(name(job) for job in jobs if kind(job) not in alone) == sorted([*by_model, *by_task])
+    assert sorted(kind(job) for job in jobs if kind(job) in alone) == alone
 
 
 def test_each_gpu_job_had_one_gpu_and_its_index(jobs, undisturbed):
-    gpu = [job for job in jobs if kind(job) in ("collect", "finetune", "evaluate", "perplexity")]
-    assert len(gpu) == 2 + 4 + 4 + 2
+    gpu = [job for job in jobs if kind(job) in ("quantize", "collect", "finetune", "evaluate", "perplexity")]
+    assert len(gpu) == 1 + 2 + 4 + 4 + 2
     for job in gpu:
         assert job["JOB_GRES"] == "gpu:1", job
         assert undisturbed.devices[job["JobId"]] == "gpu:1(IDX:0)"
@@ -63,7 +64,7 @@ def test_nothing_asked_for_more_than_a_node_has(jobs):
 
 
 def test_writing_gathering_and_drawing_ran_where_snakemake_was_called(jobs, undisturbed):
-    local = {"write_demo_corpus", "write_demo_xnli", "write_demo_xquad", "render_table", "draw_neurons"}
-    counts = job_counts(undisturbed.output)
-    assert local | {"draw_perplexity"} <= set(counts)
+    written = {"write_demo_corpus", "write_demo_xnli", "write_demo_xquad", "write_report", "render_table"}
+    local = written | {"draw_neurons", "draw_perplexity", "draw_bits_per_byte", "draw_curves"}
+    assert local <= set(job_counts(undisturbed.output))
     assert not [job for job in jobs for rule in local if rule in job["Comment"]]
