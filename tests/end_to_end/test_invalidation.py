@@ -169,7 +169,7 @@ EDITS = {
     "run.compare_with_paper, of other models": ({"run": {"compare_with_paper": True}}, {}),
     "run.tables, one more": (
         {"run": {"tables": ["xnli", "xquad_all_interventions"]}},
-        {"evaluate": 30, "render_table": 1, "draw_curves": 1},
+        {"evaluate": 7, "render_table": 1, "draw_curves": 1},
     ),
     "run.tables, one less": ({"run": {"tables": ["xquad"]}}, {"write_report": 1}),
     "figures.width": ({"figures": {"width": 400}}, {"draw_neurons": 12, "draw_perplexity": 4, "draw_curves": 4}),
