@@ -1,6 +1,7 @@
-"""Finished runs of three configurations: of the demo's sources (a real run), of the Hub's, and of a person's files.
+"""Finished runs of four configurations: of the demo's sources (a real run), of the controls, of the Hub's sources, and
+of a person's files.
 
-The two others need no run: their outputs are empty files that Snakemake was told to take for finished (``--touch``).
+The three others need no run: their outputs are empty files that Snakemake was told to take for finished (``--touch``).
 What a dry run then says of an edit depends on the same records.
 """
 
@@ -10,6 +11,17 @@ from pathlib import Path
 from snakemake_calls import SMALLEST, parse
 
 ENDINGS = (".parquet", ".tsv", ".md", ".tex", ".svg", ".pdf", ".html", ".log")  # of files; others are directories
+
+
+def controls_overlay(directory: Path) -> tuple[str | Path, ...]:
+    """The smallest run of the controls beyond the paper."""
+    overlay = {
+        "run": {"tables": ["xnli_random_controls", "split_half", "relevance_spread", "perplexity_change"]},
+        "tables": {"split_half": {"methods": ["lape-set1"]}, "perplexity_change": {"methods": ["lape-set1"]}},
+    }
+    path = directory / "controls.yaml"
+    path.write_text(json.dumps(overlay), encoding="utf-8")
+    return (*SMALLEST, path)
 
 
 def hub_overlay(directory: Path) -> tuple[str | Path, ...]:
