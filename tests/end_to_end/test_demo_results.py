@@ -48,6 +48,23 @@ def test_zeroing_a_language_hurts_that_language_most(model, method):
     assert statistics.mean(own) > 0
 
 
+def test_every_table_of_the_paper_and_every_control_is_there():
+    paper = ["xnli", "xquad", "xnli_finetuning", "xnli_all_interventions", "xquad_all_interventions"]
+    paper += ["activation_statistics", "xnli_finetuning_all", "xnli_random_neurons"]
+    controls = ["xnli_random_controls", "xquad_random_controls", "split_half", "relevance_spread", "perplexity_change"]
+    for name in paper + controls:
+        assert rows(RESULTS / "tables" / f"{name}.tsv")
+        for ending in ("md", "tex"):
+            assert (RESULTS / "tables" / f"{name}.{ending}").stat().st_size > 100
+    assert "A miniature." in (RESULTS / "report" / "index.html").read_text(encoding="utf-8")
+
+
+def test_source_target_both_and_random_neurons_are_fine_tuned():
+    trained = {r["finetuned_neurons"] for r in rows(RESULTS / "tables" / "xnli_finetuning_all.tsv")}
+    assert trained == {"en", "vi", "en+vi"}
+    assert {r["method"] for r in rows(RESULTS / "tables" / "xnli_random_neurons.tsv")} == {"Random"}
+
+
 def test_every_figure_is_there():
     kinds = ("neuron_counts", "neuron_overlap", "neuron_layers", "perplexity_change", "bits_per_byte_change")
     for model in ("tiny-llama", "tiny-mistral"):
