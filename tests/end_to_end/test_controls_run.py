@@ -31,6 +31,7 @@ def controlled(finished, tmp_path_factory):
         "identify_neurons": 2,  # two more draws
         "identify_half_neurons": 4,
         "evaluate": 3,  # zero on three draws
+        "draw_curves": 1,  # without the tables of fine-tunings, base's alone
         "render_control": 4,
         "write_report": 1,
     }
