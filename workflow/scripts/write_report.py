@@ -9,7 +9,7 @@ with job(snakemake.log[0]):
     from langneurons.publishing import report
 
     p, inputs = snakemake.params, snakemake.input
-    sources = Path(inputs.sources[0]).parent
+    sources = Path(snakemake.scriptdir).parent / "report"
     tables = {name: (kind, path) for (name, kind), path in zip(p.tables.items(), inputs.tables, strict=True)}
     drawn = iter(inputs.figures)
     figures = {kind: [(label, next(drawn)) for label in p.labels] for kind in p.kinds}
