@@ -73,8 +73,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     try:
         cancelled = cancel(directory) if shutil.which("squeue") else []
-    except (TimeoutError, subprocess.SubprocessError) as error:
+    except TimeoutError as error:
         print(f"error: {error}")
+        return 1
+    except subprocess.SubprocessError as error:
+        print(f"error: Slurm does not answer ({error}); where none of its jobs can be from here: snakemake --unlock")
         return 1
     if cancelled:
         print(f"Cancelled in Slurm: {', '.join(cancelled)}")

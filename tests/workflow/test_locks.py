@@ -32,9 +32,10 @@ def call(directory, *arguments, prefix=()):
 
 
 def unlock(directory):
-    """What ``make unlock`` calls."""
+    """What ``make unlock`` calls, where there is no Slurm (tests/slurm has one)."""
     words = [sys.executable, "-m", "langneurons.unlock", "--directory", str(directory)]
-    return subprocess.run(words, env=os.environ | {"PYTHONPATH": str(ROOT / "src")}, capture_output=True, text=True)
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "PATH": str(directory)}
+    return subprocess.run(words, env=environment, capture_output=True, text=True)
 
 
 def test_two_runs_at_once_and_a_killed_one(tmp_path):
