@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 SUBMITTED = ("rule_", "group_")  # how the executor's comments begin
+LOGS = ".snakemake/slurm_logs"  # the executor's, of every job that it submits
 
 
 def running(directory: Path) -> list[int]:
@@ -77,8 +78,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}")
         return 1
     except subprocess.SubprocessError as error:
-        print(f"error: Slurm does not answer ({error}); where none of its jobs can be from here: snakemake --unlock")
-        return 1
+        if (directory / LOGS).is_dir():
+            print(f"error: jobs may be left in Slurm, which does not answer ({error}); call again when `squeue` does")
+            return 1
+        cancelled = []  # Slurm's commands are here, but nothing was submitted with them
     if cancelled:
         print(f"Cancelled in Slurm: {', '.join(cancelled)}")
     locks = sorted((directory / ".snakemake/locks").glob("*.lock"))

@@ -32,10 +32,9 @@ def call(directory, *arguments, prefix=()):
 
 
 def unlock(directory):
-    """What ``make unlock`` calls, where there is no Slurm (tests/slurm has one)."""
+    """What ``make unlock`` calls."""
     words = [sys.executable, "-m", "langneurons.unlock", "--directory", str(directory)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "PATH": str(directory)}
-    return subprocess.run(words, env=environment, capture_output=True, text=True)
+    return subprocess.run(words, env=os.environ | {"PYTHONPATH": str(ROOT / "src")}, capture_output=True, text=True)
 
 
 def test_two_runs_at_once_and_a_killed_one(tmp_path):
@@ -76,6 +75,23 @@ def test_two_runs_at_once_and_a_killed_one(tmp_path):
     assert again.returncode == 0, again.stdout
     assert (run / TARGET).is_file()
     assert unlock(run).stdout == "Nothing is locked here.\n"
+
+
+@pytest.mark.parametrize("submitted", [False, True])
+def test_a_slurm_that_does_not_answer_matters_only_where_jobs_were_submitted(tmp_path, monkeypatch, submitted):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/squeue").write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    (tmp_path / "bin/squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    lock = tmp_path / ".snakemake/locks/0.input.lock"
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    if submitted:
+        (tmp_path / ".snakemake/slurm_logs").mkdir()
+    done = unlock(tmp_path)
+    assert done.returncode == submitted
+    assert lock.exists() == submitted
+    assert ("jobs may be left in Slurm, which does not answer" in done.stdout) == submitted
 
 
 @pytest.mark.parametrize("key", ["results", "resources"])
