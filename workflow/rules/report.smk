@@ -39,7 +39,7 @@ rule write_report:
         "../../environment.yml"
     params:
         version=version_of("write_report"),
-        sources=report_sources(),
+        sources=lambda wildcards: report_sources(),
         tables=report_tables(),
         level=settings.significance.level,
         kinds=FIGURE_KINDS,
