@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -43,6 +44,14 @@ def version(script: str) -> str:
     for key in sorted(reached):
         digest.update(f"{key}={reached[key]}".encode())
     return digest.hexdigest()[:12]
+
+
+def content(files: Iterable[str]) -> str:
+    """SHA-256 of these files' bytes, one after another: a checkout elsewhere, or a newer date, changes nothing.
+
+    OSError for a file that cannot be read.
+    """
+    return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()
 
 
 @cache

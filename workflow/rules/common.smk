@@ -21,7 +21,7 @@ from langneurons.config import ConfigError, load_config
 from langneurons.paths import Paths
 from langneurons.publishing import reference
 from langneurons.resources import memory, runtime
-from langneurons.versions import version
+from langneurons.versions import content, version
 
 try:
     settings = load_config(config)
