@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import os
 import sys
@@ -15,6 +16,8 @@ from langneurons.hub import hub_faults
 
 # Faults of the input or of the disk: told in one line. Anything else is a fault of ours and keeps its traceback.
 EXPECTED = (ValueError, FloatingPointError, DiskFull)
+
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h
 
 
 @contextlib.contextmanager
@@ -34,6 +37,7 @@ def job(log: str, threads: int = 1, network: bool = False) -> Iterator[None]:
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = str(threads)
     prepare_environment(network)
+    _keep_freed_memory()
     # A job's heavy imports allocate millions of objects that live on: collecting them costs a fifth of
     # its start. Reference counting frees what the short job itself drops.
     gc.disable()
@@ -66,6 +70,19 @@ def prepare_environment(network: bool) -> None:
     if not network:
         os.environ["HF_HUB_OFFLINE"] = "1"
         os.environ["HF_DATASETS_OFFLINE"] = "1"
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc reuse a step's tensors for the next step: giving them back and asking again zeroes every page anew.
+
+    A tenth of a small model's training time. Other C libraries have no such setting and stay as they are.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    for setting, size in ((_M_MMAP_THRESHOLD, 2**25), (_M_TRIM_THRESHOLD, 2**29), (_M_TOP_PAD, 2**26)):
+        mallopt(setting, size)
 
 
 def fix_threads(threads: int) -> None:

@@ -12,9 +12,9 @@ from snakemake_calls import ROOT, SMALLEST, job_counts, planned
 
 # 2 models; 3 languages (2 have statistics) in 2 shards each; 6 fine-tunings (4 on xnli, 2 of them of neurons);
 # 17 conditions: 11 on xnli, 6 on xquad; 7 with an intervention, 4 of them zero. Methods: lape-set1 and act-prob-90p
-# of both models (drawn: 3 figures each, and a matrix of perplexity), lape-set6 and random of one.
+# of both models (drawn: a job for the neurons, a job for perplexity), lape-set6 and random of one.
 FROM_IDENTIFICATION_ON = {
-    "draw_neurons": 12,
+    "draw_neurons": 4,
     "finetune": 2,
     "draw_curves": 1,
     "evaluate": 9,
@@ -40,7 +40,7 @@ OF_ONE_MODEL = {
     "merge_activations": 3,
     "summarize_activations": 2,
     "identify_neurons": 2,
-    "draw_neurons": 6,
+    "draw_neurons": 2,
     "finetune": 2,
     "draw_curves": 2,
     "evaluate": 7,
@@ -83,7 +83,7 @@ EDITS = {
     "models.tiny-mistral.quantization": ({"models": {"tiny-mistral": {"quantization": "none"}}}, QUANTIZED_ANEW),
     "models.tiny-llama.title": (
         {"models": {"tiny-llama": {"title": "Other"}}},
-        {"render_table": 5, "draw_neurons": 6, "draw_perplexity": 2, "draw_curves": 2},
+        {"render_table": 5, "draw_neurons": 2, "draw_perplexity": 2, "draw_curves": 2},
     ),
     # Activations and statistics.
     "activations.batch_percentiles": ({"activations": {"batch_percentiles": [90]}}, FROM_COLLECTION_ON),
@@ -97,7 +97,7 @@ EDITS = {
         {"methods": {"lape-set1": {"top_fraction": 0.04}}},
         {
             "identify_neurons": 3,
-            "draw_neurons": 6,
+            "draw_neurons": 2,
             "finetune": 2,
             "draw_curves": 1,
             "evaluate": 7,
@@ -110,7 +110,7 @@ EDITS = {
         {"methods": {"act-prob-90p": {"threshold": "model"}}},
         {
             "identify_neurons": 2,
-            "draw_neurons": 6,
+            "draw_neurons": 2,
             "evaluate": 2,
             "measure_perplexity": 2,
             "draw_perplexity": 2,
@@ -172,20 +172,18 @@ EDITS = {
         {"evaluate": 7, "render_table": 1, "draw_curves": 1},
     ),
     "run.tables, one less": ({"run": {"tables": ["xquad"]}}, {"write_report": 1}),
-    "figures.width": ({"figures": {"width": 400}}, {"draw_neurons": 12, "draw_perplexity": 4, "draw_curves": 4}),
+    "figures.width": ({"figures": {"width": 400}}, {"draw_neurons": 4, "draw_perplexity": 4, "draw_curves": 4}),
     "figures.methods, one more": (
         {"figures": {"methods": ["lape-set1", "act-prob-90p", "lape-set6"]}},
-        {"identify_neurons": 1, "draw_neurons": 6, "measure_perplexity": 2, "draw_perplexity": 2},
+        {"identify_neurons": 1, "draw_neurons": 2, "measure_perplexity": 2, "draw_perplexity": 2},
     ),
 }
 
 
 def with_what_follows(expected):
-    """The matrices in bits per byte are drawn with those of perplexity, and the report shows every table and figure."""
-    more = {"draw_bits_per_byte": expected["draw_perplexity"]} if "draw_perplexity" in expected else {}
-    if any(rule.startswith(("render", "draw")) for rule in expected):
-        more["write_report"] = 1
-    return expected | more
+    """The report shows every table and figure."""
+    shown = any(rule.startswith(("render", "draw")) for rule in expected)
+    return expected | ({"write_report": 1} if shown else {})
 
 
 @pytest.mark.parametrize(("edit", "expected"), EDITS.values(), ids=EDITS)

@@ -69,8 +69,6 @@ def rerun_by(text: str, world: str) -> set[str]:
     found = rules(text).union(*(sets[name] for name in re.findall(r"\*([^*]+)\*", text)))
     if "render_table" in found and world == "hub":
         found.add("compare_with_paper")
-    if "draw_perplexity" in found:
-        found.add("draw_bits_per_byte")
     if found & {"render_table", "render_control", "compare_with_paper", "draw_neurons", "draw_perplexity"}:
         found.add("write_report")
     return found

@@ -61,7 +61,7 @@ def test_formatting_comments_and_docstrings_change_nothing(copy, before):
 
 
 IDENTIFICATION = {"identify_neurons", "identify_half_neurons"}
-FIGURES = {"draw_neurons", "draw_perplexity", "draw_bits_per_byte", "draw_curves"}
+FIGURES = {"draw_neurons", "draw_perplexity", "draw_curves"}
 WORLD = "demo/lexicons/vi.toml"
 DECORATED = "@(lambda f: f)\ndef "
 EDITS = {

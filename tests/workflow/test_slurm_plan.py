@@ -58,7 +58,7 @@ def test_downloads_and_gathering_are_local(paper):
     local = {job.rule for job in jobs if job.slurm is None}
     downloads = {"download_model", "download_corpus_shard", "download_xnli", "download_xquad"}
     tables = {"render_table", "render_control", "compare_with_paper", "write_report"}
-    assert local == downloads | tables | {"draw_neurons", "draw_perplexity", "draw_bits_per_byte", "draw_curves"}
+    assert local == downloads | tables | {"draw_neurons", "draw_perplexity", "draw_curves"}
 
 
 def test_the_readme_says_what_the_paper_s_run_is(paper):

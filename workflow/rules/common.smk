@@ -50,7 +50,9 @@ def one_of(words):
 
 
 METHODS = one_of(settings.methods)
-FIGURE_KINDS = ("neuron_counts", "neuron_overlap", "neuron_layers", "perplexity_change", "bits_per_byte_change")
+NEURON_FIGURES = ("neuron_counts", "neuron_overlap", "neuron_layers")
+PERPLEXITY_FIGURES = ("perplexity_change", "bits_per_byte_change")
+FIGURE_KINDS = NEURON_FIGURES + PERPLEXITY_FIGURES
 CONTROL_KINDS = ("random_controls", "split_half", "relevance_spread", "perplexity_change")
 
 
@@ -130,6 +132,21 @@ def finetunings():
             for c in table_conditions(settings, name):
                 found.setdefault((c.model, c.task), set()).add(c.finetuning)
     return {key: sorted(names, key=lambda name: (name != "base", name)) for key, names in found.items()}
+
+
+def drawings(*kinds):
+    """The files of figures that one job draws, since it costs more to start a renderer than to draw one."""
+    files = {}
+    for kind in kinds:
+        files |= {f"{kind}_{ending}": paths.figure(kind, ending=ending) for ending in ("pdf", "html")}
+        files[f"{kind}_svg"] = report(
+            paths.figure(kind),
+            caption=f"../report/{kind}.rst",
+            category="Figures",
+            subcategory=kind,
+            labels={"model": "{model}", "method": "{method}"},
+        )
+    return files
 
 
 def figure_files():

@@ -49,34 +49,5 @@ rule render_control:
         "../scripts/render_control.py"
 
 
-rule draw_bits_per_byte:
-    input:
-        paths.perplexity(),
-    output:
-        svg=report(
-            paths.figure("bits_per_byte_change", ending="svg"),
-            caption="../report/bits_per_byte.rst",
-            category="Figures",
-            subcategory="bits_per_byte_change",
-            labels={"model": "{model}", "method": "{method}"},
-        ),
-        pdf=paths.figure("bits_per_byte_change", ending="pdf"),
-        html=paths.figure("bits_per_byte_change", ending="html"),
-    log:
-        paths.log("draw_bits_per_byte", "{model}.{method}"),
-    conda:
-        "../../environment.yml"
-    params:
-        version=version_of("draw_bits_per_byte"),
-        title=model_setting("title"),
-        width=settings.figures.width,
-        height=settings.figures.height,
-    message:
-        "Bits-per-byte change of {wildcards.model} by {wildcards.method}"
-    script:
-        "../scripts/draw_bits_per_byte.py"
-
-
 localrules:
     render_control,
-    draw_bits_per_byte,

@@ -52,19 +52,9 @@ rule draw_neurons:
     input:
         paths.neurons(),
     output:
-        svg=report(
-            paths.figure("{figure}", ending="svg"),
-            caption="../report/neurons.rst",
-            category="Figures",
-            subcategory="{figure}",
-            labels={"model": "{model}", "method": "{method}"},
-        ),
-        pdf=paths.figure("{figure}", ending="pdf"),
-        html=paths.figure("{figure}", ending="html"),
+        **drawings(*NEURON_FIGURES),
     log:
-        paths.log("draw_neurons", "{figure}.{model}.{method}"),
-    wildcard_constraints:
-        figure="neuron_counts|neuron_overlap|neuron_layers",
+        paths.log("draw_neurons", "{model}.{method}"),
     conda:
         "../../environment.yml"
     params:
@@ -73,7 +63,7 @@ rule draw_neurons:
         width=settings.figures.width,
         height=settings.figures.height,
     message:
-        "Figure {wildcards.figure} of {wildcards.model} by {wildcards.method}"
+        "Figures of the neurons of {wildcards.model} by {wildcards.method}"
     script:
         "../scripts/draw_neurons.py"
 
@@ -82,15 +72,7 @@ rule draw_perplexity:
     input:
         paths.perplexity(),
     output:
-        svg=report(
-            paths.figure("perplexity_change", ending="svg"),
-            caption="../report/perplexity.rst",
-            category="Figures",
-            subcategory="perplexity_change",
-            labels={"model": "{model}", "method": "{method}"},
-        ),
-        pdf=paths.figure("perplexity_change", ending="pdf"),
-        html=paths.figure("perplexity_change", ending="html"),
+        **drawings(*PERPLEXITY_FIGURES),
     log:
         paths.log("draw_perplexity", "{model}.{method}"),
     conda:

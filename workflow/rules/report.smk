@@ -1,8 +1,8 @@
 # The report: one page that opens with the question and the answer, and needs nothing outside it.
 # Snakemake's own (`snakemake --report results/report.html`) opens with the same.
 
-REPORT_SOURCES = ["body.html.jinja2", "page.html.jinja2", "style.css", "table.rst", "neurons.rst"]
-REPORT_SOURCES += ["perplexity.rst", "bits_per_byte.rst"]
+REPORT_SOURCES = ["body.html.jinja2", "page.html.jinja2", "style.css", "table.rst"]
+REPORT_SOURCES += [f"{kind}.rst" for kind in FIGURE_KINDS]
 
 
 report: "../report/workflow.rst"

@@ -1,12 +1,13 @@
-"""Draw one figure of a neuron mask."""
+"""Draw the figures of a neuron mask."""
 
 from langneurons.jobs import job
 
 with job(snakemake.log[0]):
-    from langneurons.publishing import figures
+    from langneurons.publishing.figures import neuron_counts, neuron_layers, neuron_overlap, save_chart
 
-    p, wildcards = snakemake.params, snakemake.wildcards
-    draw = getattr(figures, wildcards.figure)
-    chart = draw(snakemake.input[0], f"{p.title}, {wildcards.method}", p.width, p.height)
-    for path in snakemake.output:
-        figures.save_chart(chart, path)
+    p, outputs = snakemake.params, snakemake.output
+    title = f"{p.title}, {snakemake.wildcards.method}"
+    for draw in (neuron_counts, neuron_overlap, neuron_layers):
+        chart = draw(snakemake.input[0], title, p.width, p.height)
+        for ending in ("svg", "pdf", "html"):
+            save_chart(chart, outputs[f"{draw.__name__}_{ending}"])

@@ -1,12 +1,14 @@
-"""Draw the matrix of perplexity changes."""
+"""Draw the matrices of perplexity changes."""
 
 from langneurons.jobs import job
 
 with job(snakemake.log[0]):
-    from langneurons.publishing import figures
+    from langneurons.publishing.figures import perplexity_change, save_chart
+    from langneurons.publishing.perplexity_figures import bits_per_byte_change
 
-    p = snakemake.params
+    p, outputs = snakemake.params, snakemake.output
     title = f"{p.title}, {snakemake.wildcards.method}"
-    chart = figures.perplexity_change(snakemake.input[0], title, p.width, p.height)
-    for path in snakemake.output:
-        figures.save_chart(chart, path)
+    for draw in (perplexity_change, bits_per_byte_change):
+        chart = draw(snakemake.input[0], title, p.width, p.height)
+        for ending in ("svg", "pdf", "html"):
+            save_chart(chart, outputs[f"{draw.__name__}_{ending}"])

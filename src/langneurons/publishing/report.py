@@ -115,11 +115,10 @@ def _table(name: str, kind: str, path: str | os.PathLike, sources: str | os.Path
 def _figures(kind: str, found: list[tuple[str, str | os.PathLike]], sources: str | os.PathLike) -> dict:
     from markupsafe import Markup
 
-    name = {"perplexity_change": "perplexity.rst", "bits_per_byte_change": "bits_per_byte.rst"}.get(kind, "neurons.rst")
     return {
         "name": kind,
         "heading": HEADINGS[kind],
-        "meaning": Markup(caption(sources, name, wildcards={"figure": kind})),
+        "meaning": Markup(caption(sources, f"{kind}.rst")),
         "figures": [{"label": label, "source": Markup(_embedded(path))} for label, path in found],
     }
 
