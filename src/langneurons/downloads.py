@@ -187,7 +187,7 @@ def _receive(repository: Repository, file: RemoteFile, partial: Path) -> None:
                 error = None
             except (httpx2.TransportError, HfHubHTTPError) as caught:
                 error = caught
-                if isinstance(error, HfHubHTTPError) and not _may_pass(error.response.status_code):
+                if isinstance(error, HfHubHTTPError) and not may_pass(error.response.status_code):
                     raise
             except OSError as full:
                 if full.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -231,7 +231,8 @@ def _append(repository: Repository, file: RemoteFile, partial: Path, done: Progr
             os.fsync(stream.fileno())
 
 
-def _may_pass(status: int) -> bool:
+def may_pass(status: int) -> bool:
+    """Whether an answer of this HTTP status is worth asking again for."""
     return status in (408, 425, 429) or status >= 500
 
 

@@ -102,7 +102,8 @@ def offline(finished, online, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def refused(tmp_path_factory, repositories, online):
-    """(directory, finished process) of a run without a token that asks for what it cannot get."""
+    """Of a run without a token that asks for what it cannot get: (directory, finished process) of its jobs, and the
+    finished process of a run that asks first."""
     directory = tmp_path_factory.mktemp("refused")
     revisions = {r.name: r.revision for r in repositories}
     models = {
@@ -122,7 +123,10 @@ def refused(tmp_path_factory, repositories, online):
     targets = [*(f"resources/models/{key}" for key in REFUSED), "resources/corpus/hi/0000.parquet"]
     with Hub(repositories) as hub:
         online(hub)
-        yield directory, snakemake(directory, "--keep-going", *targets, configs=(*CONFIGS, overlay))
+        asked = snakemake(tmp_path_factory.mktemp("asked"), "--keep-going", *targets, configs=(*CONFIGS, overlay))
+        # Without the questions at the start: what the jobs themselves say.
+        done = snakemake(directory, "--keep-going", "--no-hooks", *targets, configs=(*CONFIGS, overlay))
+        yield directory, done, asked
 
 
 def rows(path: Path) -> list[dict]:
@@ -305,7 +309,7 @@ def test_the_token_is_nowhere(finished, offline):
 
 @pytest.mark.parametrize("key", REFUSED)
 def test_a_refusal_is_one_clear_line(refused, key):
-    directory, done = refused
+    directory, done, _ = refused
     assert done.returncode != 0
     told = (directory / f"results/logs/download_model/{key}.log").read_text(encoding="utf-8").splitlines()
     assert [line for line in told if line.startswith("error: ")] == told[-1:]
@@ -314,8 +318,31 @@ def test_a_refusal_is_one_clear_line(refused, key):
     assert not (directory / f"resources/models/{key}").exists()
 
 
+def test_all_refusals_are_told_before_the_first_job(refused):
+    asked = refused[2]
+    assert asked.returncode != 0
+    lines = asked.stdout.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.endswith("The Hub refuses what this run needs:"))
+    told = lines[start + 1 : start + 1 + len(REFUSED)]
+    for pattern in (pattern for _, _, pattern in REFUSED.values()):
+        assert sum(bool(re.search(pattern, line)) for line in told) == 1
+    assert "Downloading" not in asked.stdout and "Traceback" not in asked.stdout
+
+
+def test_a_hub_that_is_out_of_order_refuses_nothing(repositories, monkeypatch):
+    from huggingface_hub import constants
+
+    from langneurons.access import refusals
+    from langneurons.downloads import Repository as Asked
+
+    asked = [Asked("dataset" if r.kind == "datasets" else "model", r.name, r.revision) for r in repositories]
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    assert refusals(asked) == []
+
+
 def test_a_folder_that_is_not_there_is_one_clear_line(refused):
-    directory, _ = refused
+    directory, *_ = refused
     told = (directory / "results/logs/download_corpus_shard/hi/0000.log").read_text(encoding="utf-8").splitlines()
     assert told[-1].startswith("error: wikimedia/wikipedia has no") and "20200101.hi" in told[-1]
 

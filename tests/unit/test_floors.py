@@ -17,6 +17,7 @@ FLOORS = [
     {"jobs"},
     {"corpus"},
     {"models"},
+    {"access"},
     {"activations"},
     {"identification"},
     {"interventions"},

@@ -78,7 +78,12 @@ EDITS = {
         "X = 1\n\n\ndef select_lape(",
         set(),
     ),
-    "the schema": ("sections.py", "class Perplexity(Section):", "class Perplexity(Section):\n    more: int = 1", set()),
+    "the schema": (
+        "sections/corpus.py",
+        "class Perplexity(Section):",
+        "class Perplexity(Section):\n    more: int = 1",
+        set(),
+    ),
     "how a job starts": ("jobs.py", "gc.disable()", "gc.enable()", set()),
     "metrics": ("tasks/metrics.py", "def normalize_answer(", f"{DECORATED}normalize_answer(", {"evaluate"}),
     "figures": ("publishing/figures.py", "def save_chart(", f"{DECORATED}save_chart(", FIGURES),

@@ -42,6 +42,13 @@ onstart:
                 f"{key}: nothing can be written in {folder}. Make it writable (chmod -R u+w {folder}), "
                 f"or name another directory: --config {key}=DIRECTORY"
             )
+    if wanted := [
+        downloaded_from(job) for job in workflow.dag.needrun_jobs() if job.rule.name.startswith("download_")
+    ]:
+        from langneurons.access import refusals
+
+        if refused := refusals(wanted):
+            raise WorkflowError("\n".join(["The Hub refuses what this run needs:", *refused]))
 
 
 def one_of(words):
@@ -269,6 +276,14 @@ def task_file(wildcards, task):
     if not os.path.isfile(path):
         raise WorkflowError(f"{key}: no file {path}")
     return path
+
+
+def downloaded_from(job):
+    """The repository that a job of a download rule fetches from."""
+    from langneurons.downloads import Repository
+
+    kind = "model" if job.rule.name == "download_model" else "dataset"
+    return Repository(kind, *(job.params.get("hub", job.params)[key] for key in ("repository", "revision")))
 
 
 def hub_source(wildcards, task):

@@ -6,8 +6,12 @@ import os
 import shutil
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from langneurons.models.loading import check_names, check_snapshot
+
+if TYPE_CHECKING:
+    from langneurons.downloads import RemoteFile, Repository
 
 # Weights by transformers' own names: some repositories hold them once more, as consolidated.safetensors.
 PATTERNS = (
@@ -35,6 +39,18 @@ def import_snapshot(source: str, target: str | os.PathLike) -> None:
     check_snapshot(target)
 
 
+def snapshot_files(repository: Repository) -> list[RemoteFile]:
+    """The files of a model's repository that a snapshot needs, as the Hub lists them.
+
+    The Hub's own errors pass; ValueError if a needed file is not among them.
+    """
+    from langneurons.downloads import list_files
+
+    wanted = [f for f in list_files(repository) if any(fnmatch(f.path, pattern) for pattern in PATTERNS)]
+    check_names([f.path for f in wanted], str(repository))
+    return wanted
+
+
 def download_snapshot(repository: str, revision: str, target: str | os.PathLike, manifest: str | os.PathLike) -> None:
     """Download weights (safetensors only), tokenizer and configuration of a pinned revision; write their manifest.
 
@@ -44,11 +60,10 @@ def download_snapshot(repository: str, revision: str, target: str | os.PathLike,
     The Hub's own errors pass (:func:`langneurons.hub.hub_faults` explains them); ValueError if the repository lacks a
     file that a snapshot needs, before any is fetched, and as :func:`langneurons.downloads.fetch_all`.
     """
-    from langneurons.downloads import Repository, fetch_all, list_files, write_manifest
+    from langneurons.downloads import Repository, fetch_all, write_manifest
 
     where = Repository("model", repository, revision)
-    wanted = [f for f in list_files(where) if any(fnmatch(f.path, pattern) for pattern in PATTERNS)]
-    check_names([f.path for f in wanted], str(where))
+    wanted = snapshot_files(where)
     folder = Path(target).with_name(f".{Path(target).name}.download")
     fetched = fetch_all(where, wanted, folder)
     write_manifest(manifest, fetched)
