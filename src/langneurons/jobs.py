@@ -37,7 +37,7 @@ def job(log: str, threads: int = 1, network: bool = False) -> Iterator[None]:
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = str(threads)
     prepare_environment(network)
-    _keep_freed_memory()
+    keep_freed_memory()
     # A job's heavy imports allocate millions of objects that live on: collecting them costs a fifth of
     # its start. Reference counting frees what the short job itself drops.
     gc.disable()
@@ -72,7 +72,7 @@ def prepare_environment(network: bool) -> None:
         os.environ["HF_DATASETS_OFFLINE"] = "1"
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Have glibc reuse a step's tensors for the next step: giving them back and asking again zeroes every page anew.
 
     A tenth of a small model's training time. Other C libraries have no such setting and stay as they are.

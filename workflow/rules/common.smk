@@ -42,12 +42,9 @@ onstart:
                 f"{key}: nothing can be written in {folder}. Make it writable (chmod -R u+w {folder}), "
                 f"or name another directory: --config {key}=DIRECTORY"
             )
-    if wanted := [
-        downloaded_from(job) for job in workflow.dag.needrun_jobs() if job.rule.name.startswith("download_")
-    ]:
-        from langneurons.access import refusals
-
-        if refused := refusals(wanted):
+    if workflow.is_main_process and not workflow.touch:
+        downloads = [job for job in workflow.dag.needrun_jobs() if job.rule.name.startswith("download_")]
+        if refused := refused_by_the_hub(downloads):
             raise WorkflowError("\n".join(["The Hub refuses what this run needs:", *refused]))
 
 
@@ -278,12 +275,16 @@ def task_file(wildcards, task):
     return path
 
 
-def downloaded_from(job):
-    """The repository that a job of a download rule fetches from."""
+def refused_by_the_hub(jobs):
+    """What the Hub says to these jobs of download rules, a line a refusal."""
+    if not jobs:
+        return []
+    from langneurons.access import refusals
     from langneurons.downloads import Repository
 
-    kind = "model" if job.rule.name == "download_model" else "dataset"
-    return Repository(kind, *(job.params.get("hub", job.params)[key] for key in ("repository", "revision")))
+    kinds = ["model" if job.rule.name == "download_model" else "dataset" for job in jobs]
+    sources = [job.params.get("hub", job.params) for job in jobs]
+    return refusals(Repository(kind, s["repository"], s["revision"]) for kind, s in zip(kinds, sources))
 
 
 def hub_source(wildcards, task):
