@@ -33,6 +33,7 @@ import numpy as np
 import torch
 
 from langneurons.activations.collector import collect
+from langneurons.jobs import keep_freed_memory
 from langneurons.models.neurons import find_neurons
 
 PERCENTILES = (5, 10, 25, 50, 75, 90, 95)
@@ -307,6 +308,7 @@ def main() -> int:
         way, batches = arguments.peak
         print(peak(names[0], arguments.device, way, int(batches)))
         return 0
+    keep_freed_memory()  # as every job does
     print(f"torch {torch.__version__}, {torch.get_num_threads()} CPU threads")
     with contextlib.suppress(ImportError):
         import triton

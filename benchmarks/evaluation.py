@@ -35,6 +35,7 @@ from langneurons.evaluation.classification import classify
 from langneurons.evaluation.generation import generate_answers
 from langneurons.finetuning.masked_lora import add_lora
 from langneurons.interventions import intervene
+from langneurons.jobs import keep_freed_memory
 from langneurons.models.neurons import find_neurons
 from langneurons.models.pooling import position_ids
 
@@ -307,6 +308,7 @@ def main() -> int:
     parser.add_argument("--repeat", type=int, default=15, help="turns of (a) and (c) a round")
     parser.add_argument("--json", type=Path, help="write the numbers there as well")
     arguments = parser.parse_args()
+    keep_freed_memory()  # as every job does
     if arguments.device == "cuda" and not torch.cuda.is_available():
         parser.error("no GPU here: torch sees none; leave out --device cuda")
     name = arguments.shape or SHAPE_OF[arguments.device]

@@ -30,6 +30,7 @@ from torch import nn
 from torch.nn import functional
 
 from langneurons.finetuning.masked_lora import add_lora
+from langneurons.jobs import keep_freed_memory
 from langneurons.models.neurons import find_neurons
 from langneurons.models.pooling import use_last_real_token
 
@@ -335,6 +336,7 @@ def main() -> int:
         parser.error("no GPU here: torch sees none; leave out --device cuda")
     if arguments.rounds < 5:
         parser.error("--rounds: a median needs at least 5")
+    keep_freed_memory()  # as every job does
     quantization = arguments.quantization or ("nf4" if arguments.device == "cuda" else "none")
     if arguments.device == "cpu":
         torch.set_num_threads(1)
