@@ -13,28 +13,29 @@ def refusals(repositories: Iterable[Repository]) -> list[str]:
     """A line for each repository that the Hub refuses, saying what to do; none where all can be downloaded.
 
     Asks for a data set's commit, for a model's listing and for its config.json: a gated model's listing is public. A
-    Hub that cannot be reached, or is overloaded, refuses nothing: a download waits and tries again.
+    Hub that cannot be reached, or is overloaded, refuses nothing: a download waits and tries again. Where
+    HF_HUB_OFFLINE is set, one line says so.
     """
-    asked = (_refusal(repository) for repository in dict.fromkeys(repositories))
-    return [line for line in asked if line is not None]
-
-
-def _refusal(repository: Repository) -> str | None:
     import httpx2
+    from huggingface_hub import is_offline_mode
     from huggingface_hub.errors import HfHubHTTPError
 
-    try:
-        with hub_faults():
-            try:
-                _ask(repository)
-            except httpx2.TransportError:
-                pass
-            except HfHubHTTPError as error:
-                if not may_pass(error.response.status_code):
-                    raise
-    except ValueError as error:
-        return str(error)
-    return None
+    told = []
+    for repository in dict.fromkeys(repositories):
+        try:
+            with hub_faults():
+                try:
+                    _ask(repository)
+                except httpx2.TransportError:
+                    break  # nor will it answer for the others
+                except HfHubHTTPError as error:
+                    if not may_pass(error.response.status_code):
+                        raise
+        except ValueError as error:
+            told.append(str(error))
+            if is_offline_mode():
+                break  # so it is of all of them
+    return told
 
 
 def _ask(repository: Repository) -> None:

@@ -172,7 +172,7 @@ def test_a_model_holds_the_wanted_files_alone(finished, repositories, target):
     assert found == wanted
     # Nor was anything else fetched: the weights in other formats are as large as those in use.
     (name,) = [r.name for r in repositories if r.name.split("/")[1].lower().startswith(target.split("/")[-1])]
-    assert hub.asked_for(name) == sorted(wanted)
+    assert hub.asked_for(name) == sorted([*wanted, "config.json"])  # once more before the first job: may we?
     (repository,) = [r for r in repositories if r.name == name]
     size = sum((repository.folder / file).stat().st_size for file in wanted)
     told = f"{name}@{repository.revision}: {len(wanted)} files, {size:,} bytes, of which 0 bytes are here"
@@ -339,6 +339,15 @@ def test_a_hub_that_is_out_of_order_refuses_nothing(repositories, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     assert refusals(asked) == []
+
+
+def test_a_client_that_is_offline_is_told_once():
+    from langneurons.access import refusals
+    from langneurons.downloads import Repository as Asked
+
+    asked = [Asked("model", f"some/{name}", "c" * 40) for name in ("model", "other")]
+    (line,) = refusals(asked)  # conftest.py sets HF_HUB_OFFLINE
+    assert "HF_HUB_OFFLINE" in line
 
 
 def test_a_folder_that_is_not_there_is_one_clear_line(refused):
