@@ -5,6 +5,7 @@ import pytest
 
 from langneurons.finetuning.curves import read_curve, write_curve
 from langneurons.publishing.curves import finetuning_curves, smoothed
+from langneurons.publishing.figures import save_chart
 
 STEPS = 150
 
@@ -68,3 +69,13 @@ def test_the_figure_holds_every_fine_tuning(tmp_path, validation):
         points = spec["layer"][1]["data"]["values"]
         assert [(row["finetuning"], row["epoch"]) for row in points] == [(n, e) for n in names for e in (1.0, 2.0, 3.0)]
     assert "xnli" in spec["title"]["subtitle"][0] and ("points" in spec["title"]["subtitle"][0]) == validation
+
+
+def test_its_pdf_holds_nothing_in_an_order_drawn_by_chance(tmp_path):
+    path = tmp_path / "xnli" / "base.tsv"
+    path.parent.mkdir()
+    write_curve(curve(), path)
+    save_chart(finetuning_curves([path], "A", 300, 200), tmp_path / "curve.pdf")
+    content = (tmp_path / "curve.pdf").read_bytes()
+    assert b"/XObject" not in content  # of see-through marks
+    assert content.count(b"/Subtype /Type0") == 1

@@ -35,7 +35,11 @@ def finetuning_curves(tsv_paths: Sequence[str | os.PathLike], title: str, width:
     y = alt.Y("loss:Q", title="Loss", scale=alt.Scale(zero=False))
     tooltip = ["finetuning:N", alt.Tooltip("epoch:Q", format=".2f"), alt.Tooltip("loss:Q", format=".4f")]
     drawn = alt.Chart(alt.Data(values=lines)).mark_line(strokeWidth=1.2).encode(x=x, y=y, color=color)
-    marks = alt.Chart(alt.Data(values=points)).mark_point(filled=True, size=40).encode(x, y, color, tooltip=tooltip)
+    marks = (
+        alt.Chart(alt.Data(values=points))
+        .mark_point(filled=True, size=40, opacity=1)
+        .encode(x, y, color, tooltip=tooltip)
+    )
     task = Path(tsv_paths[0]).parent.name
     told = [f"Loss of fine-tuning on {task}: training (lines)" + (", source-language test (points)" if points else "")]
     return _finish(drawn + marks if points else alt.layer(drawn), title, told, width, height)

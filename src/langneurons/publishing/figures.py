@@ -137,8 +137,8 @@ def save_chart(chart: alt.Chart, path: str | os.PathLike) -> None:
     """Write the chart as ``.svg``, ``.pdf`` or self-contained ``.html`` (its JavaScript inside, no network).
 
     The same chart gives the same bytes: all text is in one weight, because the converter writes a PDF's fonts in an
-    order drawn by chance (so a title in a script that this font lacks may still reorder a PDF's objects). Raises
-    ValueError for another ending.
+    order drawn by chance (so a title in a script that this font lacks may still reorder a PDF's objects); and no mark
+    is see-through, of which the same is true. Raises ValueError for another ending.
     """
     import vl_convert
 
