@@ -19,7 +19,12 @@ from pathlib import Path
 SOURCE = Path(__file__).parent
 PACKAGE = SOURCE.name
 # How a job starts, reports and writes: not what it computes.
-NOT_MEANT = {f"{PACKAGE}.{name}" for name in ("files", "hub", "jobs", "progress", "warm")}
+NOT_MEANT = {f"{PACKAGE}.{name}" for name in ("files", "hub", "jobs", "progress", "warm")} | {
+    f"{PACKAGE}.artifacts.{name}" for name in ("facts", "parquet", "directories")
+}
+# Of intermediate files (langneurons.artifacts): raise it when files of before can no longer be read. Every stage's
+# version depends on it.
+FORMAT = 1
 # Data that belongs to a module, by module.
 DATA = {f"{PACKAGE}.demo.lexicon": "demo/lexicons/*.toml"}
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -33,7 +38,7 @@ def version(script: str) -> str:
     """
     reached: dict[str, str] = {}
     tree = _parse(Path(script))
-    digest = hashlib.sha256(_digest_of(tree).encode())
+    digest = hashlib.sha256(f"{FORMAT} {_digest_of(tree)}".encode())
     todo = [target for node in ast.walk(tree) for target in _imports(node)]
     while todo:
         module, name = todo.pop()

@@ -8,7 +8,7 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src" / "langneurons"
 FLOORS = [
     {"files", "hub", "progress", "unlock", "versions"},
-    {"downloads"},
+    {"artifacts", "downloads"},
     {"sections", "config_faults"},
     {"config"},
     {"config_document", "conditions"},
