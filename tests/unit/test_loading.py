@@ -6,7 +6,14 @@ import pytest
 import torch
 
 from langneurons.demo.pretraining import build_model, train_tokenizer
-from langneurons.models.loading import check_snapshot, load_base, load_shape, load_tokenizer, snapshot_digest
+from langneurons.models.loading import (
+    check_snapshot,
+    load_base,
+    load_shape,
+    load_tokenizer,
+    snapshot_digest,
+    tokenizer_digest,
+)
 from langneurons.models.quantized import write_quantized
 from langneurons.models.sources import import_snapshot
 
@@ -109,6 +116,19 @@ def test_a_digest_names_weights_and_configuration(snapshot, tmp_path):
     assert snapshot_digest(copy_of(snapshot, tmp_path / "theta", rope_theta=5.0)) != snapshot_digest(snapshot)
 
 
+def test_a_tokenizer_digest_names_the_tokenizer_alone(snapshot, tmp_path):
+    before = tokenizer_digest(snapshot)
+    copy = copy_of(snapshot, tmp_path / "copy", rope_theta=5.0)
+    assert tokenizer_digest(copy) == before
+    for name in ("special_tokens_map.json", "tokenizer_config.json", "tokenizer.json"):
+        file = copy / name
+        content = file.read_bytes() if file.is_file() else b"{}"
+        file.unlink(missing_ok=True)
+        file.write_bytes(content + b"\n")
+        assert tokenizer_digest(copy) != before
+        before = tokenizer_digest(copy)
+
+
 def test_a_tokenizer_without_a_pad_pads_with_its_end(snapshot, tmp_path):
     assert load_tokenizer(snapshot).pad_token == "<pad>"
     copy = copy_of(snapshot, tmp_path / "copy")
@@ -143,6 +163,7 @@ def test_a_quantised_snapshot_is_quantising_at_load_bit_for_bit(snapshot, quanti
 def test_a_quantised_snapshot_goes_by_its_original(snapshot, quantized, tmp_path):
     folder, dtype = quantized
     assert snapshot_digest(folder) == snapshot_digest(snapshot)
+    assert tokenizer_digest(folder) == tokenizer_digest(snapshot)
     assert load_tokenizer(folder).get_vocab() == load_tokenizer(snapshot).get_vocab()
     other = "bfloat16" if dtype == "float32" else "float32"
     for settings in (("nf4", other), ("none", dtype)):

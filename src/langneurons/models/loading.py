@@ -9,6 +9,8 @@ from pathlib import Path
 
 ORIGIN = "langneurons.json"  # of a quantised snapshot (models.quantized): which snapshot it is from
 NEEDED = ("config.json", "tokenizer.json", "tokenizer_config.json")
+# What the tokenizer is made from; the last is absent in most snapshots.
+TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
 
 def check_snapshot(path: str | os.PathLike) -> Path:
@@ -41,6 +43,19 @@ def snapshot_digest(path: str | os.PathLike) -> str:
     for file in [folder / "config.json", *sorted(folder.glob("*.safetensors"))]:
         with file.open("rb") as stream:
             digest.update(file.name.encode() + b"\0" + hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+def tokenizer_digest(path: str | os.PathLike) -> str:
+    """SHA-256 over the names and bytes of the tokenizer's files: which tokenizer token ids belong to.
+
+    The same for a quantised snapshot as for the one that it was made from.
+    """
+    folder = check_snapshot(path)
+    digest = hashlib.sha256()
+    for file in (folder / name for name in TOKENIZER):
+        if file.is_file():
+            digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
 
 
