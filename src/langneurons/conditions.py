@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from langneurons.config import Config
 from langneurons.sections import ConditionTable
@@ -21,6 +21,12 @@ class Condition:
     finetuning: str
     language: str
     intervention: str
+
+
+def condition_facts(condition: Condition) -> dict[str, str]:
+    """What a condition's files say of themselves; ``model_key``, since ``model`` is the snapshot's digest there."""
+    facts = asdict(condition)
+    return {"model_key": facts.pop("model"), **facts}
 
 
 @dataclass(frozen=True)

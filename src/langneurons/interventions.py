@@ -7,15 +7,17 @@ copy when gradients flow through it or the module returned its own input.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
+from langneurons.activations.statistics_file import read_statistics
 from langneurons.models.neurons import find_neurons
 
 SITES = ("act", "gate")
@@ -70,22 +72,26 @@ def intervene(
 
 
 def intervention_values(
-    statistics_path: str | Path, neurons: Mapping[int, np.ndarray], name: str
+    statistics_path: str | os.PathLike,
+    neurons: Mapping[int, np.ndarray],
+    name: str,
+    expected: Mapping[str, Any] | None = None,
 ) -> dict[int, np.ndarray]:
     """The constants of an intervention: each neuron's own statistic in one language.
 
     ``statistics_path``: the language's statistics Parquet. ``neurons``: layer -> indices, shape ``[n]``. ``name``:
     ``mean``, ``zero``, or a percentile as ``p90`` or ``p2.5``. Returns layer -> float64 values, shape ``[n]``, in the
-    neurons' order.
+    neurons' order. ``expected``: facts that the statistics must have (``activations.statistics_file``).
 
-    Raises ValueError for another name, a percentile the table lacks, and a neuron it lacks.
+    Raises ValueError for another name, a percentile the table lacks, a neuron it lacks, a value that is not finite, and
+    a file that is damaged or not the expected one.
     """
     wanted = {layer: np.asarray(indices, dtype=np.int64) for layer, indices in neurons.items()}
     if name == "zero":
         return {layer: np.zeros(len(indices)) for layer, indices in wanted.items()}
     if name != "mean" and not _PERCENTILE.fullmatch(name):
         raise ValueError(f"{name!r} is no intervention; write mean, zero, or a percentile as p90")
-    table = _statistics_columns(Path(statistics_path), name)
+    table = read_statistics(statistics_path, (name,), expected)
     layers, found, column = (np.asarray(table[key]) for key in ("layer", "neuron", name))
     width = int(found.max(initial=-1)) + 1
     if not np.array_equal(layers.astype(np.int64) * width + found, np.arange(len(found))):
@@ -101,23 +107,7 @@ def intervention_values(
                 f"{len(found) // max(width, 1)} layers of {width}; use the statistics of the mask's own model"
             )
         result[layer] = column[layer * width + indices].astype(np.float64)
-        if not np.isfinite(result[layer]).all():
-            raise ValueError(f"{statistics_path}: column {name} is not a number for some neurons of layer {layer}")
     return result
-
-
-def _statistics_columns(path: Path, name: str):
-    import pyarrow.parquet as pq
-
-    with pq.ParquetFile(path) as file:
-        names = file.schema_arrow.names
-        if name not in names:
-            collected = [column for column in names if column == "mean" or _PERCENTILE.fullmatch(column)]
-            raise ValueError(
-                f"{path} has no column {name}, only {', '.join(collected) or 'none'}; add {name.lstrip('p')} to "
-                "statistics.percentiles in the configuration, or write another intervention"
-            )
-        return file.read(columns=["layer", "neuron", name])
 
 
 def _check(neurons: Mapping[int, np.ndarray], values: Mapping[int, np.ndarray], layers: int, width: int) -> None:

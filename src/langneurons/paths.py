@@ -17,6 +17,12 @@ def condition_of(path: str) -> Condition:
     return Condition(model, task, finetuning, language, PurePath(path).stem)
 
 
+def task_facts(path: str) -> dict[str, str]:
+    """Language and split of the task data that lie at ``path``."""
+    language, split, *_ = PurePath(path).name.split(".")
+    return {"language": language, "split": split}
+
+
 def checkpoints_of(adapter: str) -> str:
     """Where the training of an adapter keeps what a killed job resumes from: outside every rule's output.
 

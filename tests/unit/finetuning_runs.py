@@ -50,7 +50,7 @@ def make_inputs(folder: Path) -> None:
     from langneurons.demo.pretraining import build_model, train_tokenizer
     from langneurons.identification.mask import mask_from
     from langneurons.models.loading import snapshot_digest
-    from langneurons.tasks.sources import write_task
+    from langneurons.tasks.files import write_task
 
     (folder / "tiny").mkdir()
     examples = {

@@ -3,10 +3,9 @@
 import json
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
+from artifact_files import statistics_file
 
 from langneurons.conditions import Condition
 from langneurons.evaluation.condition import intervention
@@ -54,7 +53,7 @@ def test_a_mask_of_another_model_of_the_same_shape_is_refused(snapshots, tmp_pat
     message = (
         "mask lape-set1 was identified on snapshot .{12}, the model is .{12}; identify the neurons of this snapshot"
     )
-    mask_of(other).write(tmp_path / "other.parquet")
+    mask_of(other).write(tmp_path / "other.parquet", model_key="tiny")
     with pytest.raises(ValueError, match=f"^{message}$"):
         intervention(model, own, of("zero@lape-set1"), tmp_path / "other.parquet", None, "act")
     texts = {"vi": (np.ones((2, 8), dtype=np.int32), np.array([9, 9]))}
@@ -69,7 +68,7 @@ def test_a_mask_of_another_model_of_the_same_shape_is_refused(snapshots, tmp_pat
 def test_a_mask_of_another_shape_is_refused(snapshots, tmp_path):
     own, _ = snapshots
     model, mask = load_base(own), mask_of(own, layers=3)
-    mask.write(tmp_path / "mask.parquet")
+    mask.write(tmp_path / "mask.parquet", model_key="tiny")
     with pytest.raises(ValueError, match="is for 3 layers of 24 neurons, the model has 2 of 24"):
         intervention(model, own, of("zero@lape-set1"), tmp_path / "mask.parquet", None, "act")
     with pytest.raises(ValueError, match="is for 3 layers of 24 neurons, the model has 2 of 24"):
@@ -79,10 +78,10 @@ def test_a_mask_of_another_shape_is_refused(snapshots, tmp_path):
 def test_an_intervention_takes_its_own_models_mask(snapshots, tmp_path):
     own, _ = snapshots
     model = load_base(own)
-    mask_of(own).write(tmp_path / "mask.parquet")
+    mask_of(own).write(tmp_path / "mask.parquet", model_key="tiny")
     values = np.arange(LAYERS * NEURONS) / 10
     columns = {"layer": np.repeat([0, 1], NEURONS), "neuron": np.tile(np.arange(NEURONS), 2), "mean": values}
-    pq.write_table(pa.table(columns), tmp_path / "vi.parquet")
+    statistics_file(tmp_path / "vi.parquet", columns, "tiny", "vi", model=snapshot_digest(own))
     seen = {}
     with torch.inference_mode():
         context, count = intervention(
@@ -98,6 +97,29 @@ def test_an_intervention_takes_its_own_models_mask(snapshots, tmp_path):
             assert seen[layer][0, :, neuron].tolist() == pytest.approx([values[layer * NEURONS + neuron]] * 3)
     assert intervention(model, own, of("zero@lape-set1", "hi"), tmp_path / "mask.parquet", None, "act")[1] == 0
     assert intervention(model, "nowhere", of("none"), None, None, None)[1] == 0  # reads no file
+
+
+def test_files_of_another_job_are_refused(snapshots, tmp_path):
+    """A mask of another method, statistics of another language, model, site: each by its name."""
+    own, _ = snapshots
+    model = load_base(own)
+    mask, statistics = tmp_path / "mask.parquet", tmp_path / "vi.parquet"
+    mask_of(own).write(mask, model_key="tiny")
+    columns = {"layer": np.repeat([0, 1], NEURONS), "neuron": np.tile(np.arange(NEURONS), 2), "mean": np.ones(48)}
+
+    def refused(message, name="mean@lape-set1"):
+        with pytest.raises(ValueError, match=message):
+            intervention(model, own, of(name), mask, statistics, "act", {"site": "gate"})
+
+    statistics_file(statistics, columns, "tiny", "vi", site="gate")
+    refused(r"vi\.parquet: does not say its model")
+    refused(r"mask\.parquet: method is 'lape-set1', 'lape-set6' was expected", "mean@lape-set6")
+    statistics_file(statistics, columns, "tiny", "hi", site="gate")
+    refused(r"vi\.parquet: language is 'hi', 'vi' was expected")
+    statistics_file(statistics, columns, "other", "vi", site="gate")
+    refused(r"vi\.parquet: model key is 'other', 'tiny' was expected")
+    statistics_file(statistics, columns, "tiny", "vi", site="act")
+    refused(r"vi\.parquet: .*site is 'act', 'gate' was expected")
 
 
 def test_both_runs_of_a_perplexity_read_the_same_tokens(snapshots):

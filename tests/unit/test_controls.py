@@ -5,6 +5,7 @@ import csv
 import numpy as np
 import pytest
 import scipy.stats
+from artifact_files import changed_tsv
 
 from langneurons.conditions import Condition, ControlRow
 from langneurons.evaluation.perplexity import COLUMNS, perplexity_rows, write_perplexity
@@ -138,16 +139,21 @@ def test_the_level_decides_what_counts():
     assert found == ["no", "yes"]
 
 
-def write_mask(path, neurons, languages=("en", "vi"), details=None):
+def write_mask(path, neurons, languages=("en", "vi"), details=None, method="lape", **facts):
     entries = {"vi": {0: neurons}} if neurons else {}
     scored = {"vi": {0: [0.0] * len(neurons)}} if neurons else {}
     shape = {"layers": 2, "neurons_per_layer": 8, "model": "digest"}
-    mask_from("lape", entries, scored, languages=languages, details=details, **shape).write(path)
+    mask = mask_from(method, entries, scored, languages=languages, details=details, **shape)
+    mask.write(path, model_key="m", **facts)
     return path
 
 
+def halves(folder, even, odd):
+    return write_mask(folder / "even", even, half="even"), write_mask(folder / "odd", odd, half="odd")
+
+
 def test_halves_are_compared_language_by_language(tmp_path):
-    even, odd = write_mask(tmp_path / "even", [1, 2, 3]), write_mask(tmp_path / "odd", [2, 3, 4, 5])
+    even, odd = halves(tmp_path, [1, 2, 3], [2, 3, 4, 5])
     frame = controls.split_half({("m", "lape"): (even, odd)}, TITLES)
     assert frame["language"].tolist() == ["en", "vi"]
     assert frame.iloc[0][["neurons_even", "neurons_odd", "shared"]].tolist() == [0, 0, 0]
@@ -168,7 +174,7 @@ def test_the_relevance_spread_tells_noise_from_a_ranking(tmp_path):
     }
     relevance["hi"] = np.full(shape, 0.1)
     *_, details = select_by_relevance(relevance, dict.fromkeys(relevance, tokens), 0.01)
-    path = write_mask(tmp_path / "mask", [], languages=list(relevance), details=details)
+    path = write_mask(tmp_path / "mask", [], languages=list(relevance), details=details, method="act")
     frame = controls.relevance_spread({("m", "act"): path}, TITLES).set_index("language")
     assert frame.loc["en", "ratio"] == pytest.approx(1, abs=0.1)
     noise = np.sqrt(0.1 * 0.9 / tokens)
@@ -190,7 +196,7 @@ def perplexities(tmp_path):
     base = {"en": (200.0, 100), "vi": (300.0, 100)}
     zeroed = {"en": {"en": (210.0, 100), "vi": (300.0, 100)}, "vi": {"en": (199.0, 100), "vi": (330.0, 100)}}
     rows = perplexity_rows(base, zeroed, {"en": 400, "vi": 250}, {"en": 3, "vi": 4})
-    write_perplexity(tmp_path / "lape.tsv", rows)
+    write_perplexity(tmp_path / "lape.tsv", rows, "m", "lape")
     return tmp_path / "lape.tsv"
 
 
@@ -212,14 +218,21 @@ def test_the_change_is_plain_and_in_bits_per_byte(perplexities):
         (lambda lines: [*lines, lines[1]], "stands there twice"),
         (lambda lines: [lines[0], lines[1].rpartition("\t")[0] + "\tnan"], "no number"),
         (lambda lines: [lines[0], lines[1].rpartition("\t")[0] + "\t"], "no number"),
-        (lambda lines: lines[:1], "holds no row"),
     ],
 )
 def test_a_faulty_perplexity_file_is_named(perplexities, change, said):
-    lines = change(perplexities.read_text().splitlines())
-    perplexities.write_text("\n".join(lines) + "\n")
+    changed_tsv(perplexities, change)
     with pytest.raises(ValueError, match=rf"lape\.tsv: .*{said}"):
         controls.read_changes(perplexities)
+
+
+def test_files_of_another_job_are_named(perplexities, tmp_path):
+    for key in (("other", "lape"), ("m", "act")):
+        with pytest.raises(ValueError, match=r"lape\.tsv: (model is 'm'|method is 'lape'), '(other|act)' was expected"):
+            controls.perplexity_change({key: perplexities}, TITLES | {"other": "Other"})
+    even, odd = halves(tmp_path, [1, 2], [2])
+    with pytest.raises(ValueError, match=r"odd: half is 'odd', 'even' was expected"):
+        controls.split_half({("m", "lape"): (odd, even)}, TITLES)
 
 
 def test_the_columns_read_are_those_written():
@@ -257,7 +270,7 @@ def test_random_controls_as_printed(tmp_path):
 
 
 def test_a_missing_index_is_printed_as_missing(tmp_path):
-    masks = write_mask(tmp_path / "even", [1, 2]), write_mask(tmp_path / "odd", [2])
+    masks = halves(tmp_path, [1, 2], [2])
     frame = controls.split_half({("m", "lape"): masks}, TITLES)
     header, body, _, rows = printed(tmp_path, frame, "split_half")
     assert [cells[header.index("Jaccard")] for cells in body] == ["–", "0.500"]

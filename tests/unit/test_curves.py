@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from artifact_files import changed_tsv
 
 from langneurons.finetuning.curves import read_curve, write_curve
 from langneurons.publishing.curves import finetuning_curves, smoothed
@@ -32,18 +33,35 @@ def test_a_curve_comes_back_to_the_last_bit(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda text: text.replace("gradient_norm", "norm"), "no column gradient_norm"),
-        (lambda text: text.replace("\n7\t", "\nseven\t"), "line 8 holds what is no number"),
-        (lambda text: text.replace("\n7\t0.14", "\n7\tnan"), "line 8 holds what is no number|not finite"),
-        (lambda text: text.splitlines()[0] + "\n", "holds no step"),
+        (lambda line: line.replace("gradient_norm", "norm"), "no column gradient_norm"),
+        (lambda line: line.replace("7\t0.14", "seven\t0.14"), "line 8 holds what is no number"),
+        (lambda line: line.replace("7\t0.14", "7\tnan"), "line 8 holds a number that is not finite"),
     ],
 )
 def test_a_broken_curve_is_refused(tmp_path, change, message):
     path = tmp_path / "base.tsv"
     write_curve(curve(), path)
-    path.write_text(change(path.read_text()))
-    with pytest.raises(ValueError, match=rf"base\.tsv: .*({message})"):
+    changed_tsv(path, lambda lines: [change(line) if line.startswith(("step", "7\t")) else line for line in lines])
+    with pytest.raises(ValueError, match=rf"base\.tsv: .*{message}"):
         read_curve(path)
+
+
+def test_a_curve_that_is_not_finite_is_not_written(tmp_path):
+    rows = curve()
+    rows[3]["gradient_norm"] = float("inf")
+    with pytest.raises(ValueError, match=r"base\.tsv: gradient_norm is infinity at row 3"):
+        write_curve(rows, tmp_path / "base.tsv")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_curve_of_another_fine_tuning_is_refused(tmp_path):
+    own = {"model": "tiny", "task": "xnli", "finetuning": "base"}
+    write_curve(curve(), tmp_path / "base.tsv", own)
+    assert read_curve(tmp_path / "base.tsv", own) == curve()
+    finetuning_curves([tmp_path / "base.tsv"], "A", 300, 200, {"model": "tiny", "task": "xnli"})
+    (tmp_path / "base.tsv").rename(tmp_path / "en@lape.tsv")
+    with pytest.raises(ValueError, match=r"en@lape\.tsv: finetuning is 'base', 'en@lape' was expected"):
+        finetuning_curves([tmp_path / "en@lape.tsv"], "A", 300, 200, {"model": "tiny", "task": "xnli"})
 
 
 def test_smoothing_takes_means_of_windows():

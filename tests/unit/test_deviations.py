@@ -19,8 +19,9 @@ from langneurons.identification.identify import identify
 from langneurons.interventions import intervene
 from langneurons.publishing.captions import caption
 from langneurons.publishing.tables import condition_table, read_metrics
+from langneurons.tasks.files import read_task
 from langneurons.tasks.metrics import percent, score_answer
-from langneurons.tasks.sources import import_xquad, read_task
+from langneurons.tasks.sources import import_xquad
 
 LAYERS, WIDTH, BLOCK, BATCH = 2, 160, 8, 64
 FRACTION = 0.05

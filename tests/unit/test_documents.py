@@ -3,9 +3,9 @@
 import random
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
+from langneurons.artifacts.parquet import write_parquet
 from langneurons.corpus.documents import HELDOUT, STATISTICS, read_documents, split_of, write_documents
 
 TEXTS = [f"Document {i} über नदी 河" for i in range(20_000)]
@@ -43,7 +43,7 @@ def test_a_source_that_fails_leaves_no_file(tmp_path):
 
 
 def test_a_missing_column_is_named(tmp_path):
-    pq.write_table(pa.table({"title": ["a"], "text": ["b"]}), tmp_path / "x.parquet")
+    write_parquet(tmp_path / "x.parquet", pa.table({"title": ["a"], "text": ["b"]}), "corpus shard", {})
     with pytest.raises(ValueError, match=r"x\.parquet: lacks the column\(s\) id;"):
         list(read_documents(tmp_path / "x.parquet"))
 

@@ -6,6 +6,7 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
+from artifact_files import changed_tsv, tsv_file
 
 from langneurons.identification.mask import mask_from
 from langneurons.publishing.figures import (
@@ -38,8 +39,7 @@ def write_mask(path, entries, languages, layers=3, neurons=8):
 def write_changes(path, changes):
     """``changes``: (zeroed, language of the text) -> change, as text or number."""
     lines = [[text, zeroed, 5, 100, change] for (zeroed, text), change in changes.items()]
-    path.write_text("\n".join("\t".join(map(str, line)) for line in [COLUMNS, *lines]) + "\n")
-    return path
+    return tsv_file(path, "\n".join("\t".join(map(str, line)) for line in [COLUMNS, *lines]))
 
 
 def matrix(languages, diagonal=500.0):
@@ -132,15 +132,22 @@ def test_perplexity_refuses_what_is_no_number(tmp_path, text):
 
 def test_perplexity_refuses_wrong_files(tmp_path):
     path = write_changes(tmp_path / "m.tsv", {("en", "vi"): 1.0})
-    path.write_text(path.read_text() + "vi\ten\t5\t100\t2.0\n")
+    changed_tsv(path, lambda lines: [*lines, "vi\ten\t5\t100\t2.0"])
     with pytest.raises(ValueError, match="twice"):
         perplexity_change(path, "", 300, 200)
-    path.write_text("language\tzeroed\n")
-    with pytest.raises(ValueError, match=r"m\.tsv: no column neurons, change"):
+    tsv_file(path, "language\tzeroed\nvi\ten")
+    with pytest.raises(ValueError, match=r"m\.tsv: has no column neurons, change"):
         perplexity_change(path, "", 300, 200)
-    path.write_text("\t".join(COLUMNS) + "\n")
-    with pytest.raises(ValueError, match="holds no row"):
-        perplexity_change(path, "", 300, 200)
+
+
+def test_a_figure_draws_the_model_and_method_asked_for(tmp_path, mask):
+    path = tsv_file(tmp_path / "m.tsv", "model\tmethod\tlanguage\tzeroed\tneurons\tchange\na\tlape\tvi\ten\t5\t1.0")
+    perplexity_change(path, "", 300, 200, {"model": "a", "method": "lape"})
+    with pytest.raises(ValueError, match=r"m\.tsv: model is 'a', 'b' was expected"):
+        perplexity_change(path, "", 300, 200, {"model": "b", "method": "lape"})
+    for draw in (neuron_counts, neuron_overlap, neuron_layers):
+        with pytest.raises(ValueError, match=r"lape\.parquet: method is 'lape', 'act' was expected"):
+            draw(mask, "", 300, 200, {"method": "act"})
 
 
 # Files

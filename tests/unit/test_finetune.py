@@ -98,7 +98,7 @@ def test_the_validation_loss_is_the_mean_over_the_first_test_examples(inputs, un
     """Cross-entropy written out, an example at a time, over what plain transformers returns."""
     from langneurons.models.loading import load_tokenizer
     from langneurons.tasks import xnli, xquad
-    from langneurons.tasks.sources import read_task
+    from langneurons.tasks.files import read_task
 
     tokenizer = load_tokenizer(inputs / "tiny")
     for out, task, kind in ((undisturbed, "xnli", "classification"), (answering, "xquad", "causal")):

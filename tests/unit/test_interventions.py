@@ -2,9 +2,9 @@
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
+from artifact_files import changed_parquet, statistics_file
 from torch.nn import functional
 
 from langneurons.interventions import intervene, intervention_values
@@ -225,8 +225,7 @@ def statistics(tmp_path):
         "tokens": pa.array([100] * 12, pa.int64()),
     }
     columns |= {name: pa.array(rng.normal(size=12)) for name in ("mean", "std", "positive", "p2.5", "p90")}
-    pq.write_table(pa.table(columns), tmp_path / "hi.parquet")
-    return tmp_path / "hi.parquet", columns
+    return statistics_file(tmp_path / "hi.parquet", columns, language="hi"), columns
 
 
 @pytest.mark.parametrize("name", ["mean", "p90", "p2.5"])
@@ -250,7 +249,7 @@ def test_values_of_no_neurons(statistics):
 @pytest.mark.parametrize(
     ("neurons", "name", "message"),
     [
-        ({0: [1]}, "p75", "no column p75, only mean, p2.5, p90; add 75 to statistics.percentiles"),
+        ({0: [1]}, "p75", "no column p75, only mean, std, positive, p2.5, p90; add 75 to statistics.percentiles"),
         ({0: [1]}, "std", "'std' is no intervention; write mean, zero"),
         ({0: [1]}, "none", "'none' is no intervention"),
         ({0: [4]}, "mean", r"no neuron \(0, 4\): it holds 3 layers of 4"),
@@ -265,10 +264,11 @@ def test_bad_values(statistics, neurons, name, message):
 
 def test_statistics_out_of_order_or_without_a_number(statistics, tmp_path):
     path, columns = statistics
-    pq.write_table(pq.read_table(path).slice(1), tmp_path / "cut.parquet")
+    changed_parquet(path, "statistics", lambda table, facts: (table.slice(1), facts), tmp_path / "cut.parquet")
     with pytest.raises(ValueError, match="cut.parquet: rows are not one a neuron"):
         intervention_values(tmp_path / "cut.parquet", {0: np.array([1])}, "mean")
-    holes = pa.table(columns | {"mean": pa.array([float("nan")] * 12)})
-    pq.write_table(holes, tmp_path / "nan.parquet")
-    with pytest.raises(ValueError, match="column mean is not a number for some neurons of layer 0"):
+    values = columns["mean"].to_pylist()
+    values[9] = float("nan")
+    statistics_file(tmp_path / "nan.parquet", columns | {"mean": pa.array(values)})
+    with pytest.raises(ValueError, match=r"nan\.parquet: mean is NaN at layer 2, neuron 1 \(1 of 12 values"):
         intervention_values(tmp_path / "nan.parquet", {0: np.array([1])}, "mean")

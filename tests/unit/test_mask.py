@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from artifact_files import changed_parquet
 
 from langneurons.identification.mask import NeuronMask, by_layer, mask_from
 
@@ -88,7 +89,7 @@ def test_file_is_as_agreed_and_the_same_twice(tmp_path):
     ]
     rows = [tuple(row.values()) for row in table.to_pylist()]
     assert rows[:2] == [(0, 3, "en", 0.3), (2, 1, "en", 0.1)] and rows[-1] == (2, 7, "hi", 1 / 3) and len(rows) == 6
-    facts = json.loads(table.schema.metadata[b"langneurons"])
+    facts = json.loads(pq.read_metadata(tmp_path / "a.parquet").metadata[b"langneurons"])
     assert facts["languages"] == ["en", "hi", "vi"] and facts["details"]["tau"] == 0.1 + 0.2
     assert list(tmp_path.iterdir()) and not list(tmp_path.glob("*.partial"))
 
@@ -147,12 +148,12 @@ def test_details_that_json_cannot_hold(tmp_path):
 
 def test_reading_another_file(tmp_path):
     pq.write_table(pa.table({"layer": [1]}), tmp_path / "other.parquet")
-    with pytest.raises(ValueError, match="other.parquet is no neuron mask"):
+    with pytest.raises(ValueError, match=r"other\.parquet: carries no checksum"):
         NeuronMask.read(tmp_path / "other.parquet")
     build().write(tmp_path / "mask.parquet")
-    table = pq.read_table(tmp_path / "mask.parquet")
-    pq.write_table(table.replace_schema_metadata({b"langneurons": b'{"method": "x"}'}), tmp_path / "old.parquet")
-    with pytest.raises(ValueError, match="old.parquet: its metadata lack languages, layers"):
+    old = changed_parquet(tmp_path / "mask.parquet", "neuron mask", lambda table, facts: (table, {"method": "x"}))
+    old.rename(tmp_path / "old.parquet")
+    with pytest.raises(ValueError, match=r"old\.parquet: does not say its languages, layers"):
         NeuronMask.read(tmp_path / "old.parquet")
 
 

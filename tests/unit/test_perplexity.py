@@ -94,11 +94,18 @@ def test_rows_and_file(tmp_path):
     assert [rows[0][c] for c in COLUMNS[3:]] == pytest.approx([4, 16, 4.0, 8.0, 4.0, 0.5, 0.75])
     assert [rows[3][c] for c in COLUMNS[3:]] == pytest.approx([10, 60, 8.0, 16.0, 8.0, 0.5, 2 / 3])
     assert rows[1]["change"] == 0.0
-    write_perplexity(tmp_path / "a.tsv", rows)
+    write_perplexity(tmp_path / "a.tsv", rows, "tiny", "lape")
     header, *lines = (tmp_path / "a.tsv").read_text().splitlines()
-    assert tuple(header.split("\t")) == COLUMNS and len(lines) == 4
-    back = dict(zip(COLUMNS, lines[3].split("\t"), strict=True))
+    assert header.split("\t") == ["model", "method", *COLUMNS, "checksum"] and len(lines) == 4
+    back = dict(zip(header.split("\t"), lines[3].split("\t"), strict=True))
+    assert (back["model"], back["method"]) == ("tiny", "lape")
     assert float(back["bits_per_byte_zeroed"]) == rows[3]["bits_per_byte_zeroed"] and back["neurons"] == "0"
+
+
+def test_a_perplexity_that_is_not_finite_is_refused():
+    """exp(800) is beyond what a number holds: an infinite change in a table would mean nothing."""
+    with pytest.raises(ValueError, match="perplexity of vi with the neurons of hi zero, exp\\(800\\) is infinity"):
+        perplexity_rows({"vi": (1.0, 4)}, {"hi": {"vi": (3200.0, 4)}}, {"vi": 9}, {"hi": 1})
 
 
 def test_rows_must_be_of_the_same_text():

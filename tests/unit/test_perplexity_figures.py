@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from artifact_files import tsv_file
 
 from langneurons.evaluation.perplexity import perplexity_rows, write_perplexity
 from langneurons.publishing.figures import save_chart
@@ -12,7 +13,8 @@ from langneurons.publishing.perplexity_figures import bits_per_byte_change
 def chart(tmp_path):
     base = {"en": (200.0, 100), "vi": (300.0, 100)}
     zeroed = {"en": {"en": (210.0, 100), "vi": (300.00001, 100)}, "vi": {"en": (199.0, 100), "vi": (4300.0, 100)}}
-    write_perplexity(tmp_path / "m.tsv", perplexity_rows(base, zeroed, {"en": 400, "vi": 250}, {"en": 3, "vi": 4}))
+    rows = perplexity_rows(base, zeroed, {"en": 400, "vi": 250}, {"en": 3, "vi": 4})
+    write_perplexity(tmp_path / "m.tsv", rows, "tiny", "m")
     return bits_per_byte_change(tmp_path / "m.tsv", "Tiny, m", 420, 280)
 
 
@@ -33,6 +35,6 @@ def test_the_drawing_says_what_it_is(chart, tmp_path):
 
 
 def test_a_file_without_bits_is_named(tmp_path):
-    (tmp_path / "old.tsv").write_text("language\tzeroed\tneurons\tchange\nen\ten\t3\t1.5\n")
-    with pytest.raises(ValueError, match=r"old\.tsv: no column .*bits_per_byte_base"):
+    tsv_file(tmp_path / "old.tsv", "language\tzeroed\tneurons\tchange\nen\ten\t3\t1.5")
+    with pytest.raises(ValueError, match=r"old\.tsv: has no column .*bits_per_byte_base"):
         bits_per_byte_change(tmp_path / "old.tsv", "t", 420, 280)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from langneurons.corpus.documents import write_documents
+from langneurons.corpus.documents import shard_facts, write_documents
 from langneurons.demo import world
 from langneurons.demo.pretraining import build_model, language_weights, make_model, pretrain, train_tokenizer
 
@@ -31,7 +31,8 @@ def corpus(tmp_path_factory):
     folder = tmp_path_factory.mktemp("corpus")
     paths = [folder / language / "0000.parquet" for language in ("en", "hi")]
     for path in paths:
-        write_documents(path, world.write_documents(path.parent.name, 1, 0, 40))
+        language = path.parent.name
+        write_documents(path, world.write_documents(language, 1, 0, 40), shard_facts(language, 0))
     return paths
 
 

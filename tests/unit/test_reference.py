@@ -6,10 +6,9 @@ import csv
 import re
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import yaml
+from artifact_files import statistics_file
 
 from langneurons.conditions import baselines, table_rows
 from langneurons.config import load_config
@@ -140,7 +139,7 @@ def statistics(config, folder):
         key = {title: key for key, title in TITLES.items()}[model]
         pairs = {name: [float(text) - 0.5, float(text) + 0.5] for name, text in row.items()}
         files[key, language] = folder / f"{key}.{language}.parquet"
-        pq.write_table(pa.table({"layer": [0, 0], "neuron": [0, 1]} | pairs), files[key, language])
+        statistics_file(files[key, language], {"layer": [0, 0], "neuron": [0, 1]} | pairs, key, language)
     assert list(files) == [(model, language) for model in config.run.models for language in spec.languages]
     return statistics_table(files, spec.columns, TITLES)
 

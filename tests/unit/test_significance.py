@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+from artifact_files import predictions_file
 
 import langneurons
 from langneurons.evaluation.significance import (
@@ -33,16 +33,14 @@ XQUAD = ("exact_match", "f1", "exact_match_model_tokens", "f1_model_tokens")
 def write_xnli(path, scores, ids=None):
     ids = [f"q{i}" for i in range(len(scores))] if ids is None else ids
     columns = {"id": pa.array(ids, pa.string()), "score": pa.array(scores, pa.float64())}
-    pq.write_table(pa.table(columns), path)
-    return path
+    return predictions_file(path, columns)
 
 
 def write_xquad(path, em, f1, paragraphs, ids=None):
     ids = [f"q{i}" for i in range(len(em))] if ids is None else ids
     columns = {"id": pa.array(ids, pa.string()), "paragraph": pa.array(paragraphs, pa.string())}
     columns |= {name: pa.array(em if "exact" in name else f1, pa.float64()) for name in XQUAD}
-    pq.write_table(pa.table(columns), path)
-    return path
+    return predictions_file(path, columns, task="xquad")
 
 
 # Intervals
@@ -273,12 +271,15 @@ def test_faulty_predictions_name_the_file(tmp_path, ids, scores, said):
 
 def test_what_is_no_predictions_file(tmp_path):
     (tmp_path / "text.parquet").write_text("no")
-    with pytest.raises(ValueError, match=r"text\.parquet: is no Parquet file"):
+    with pytest.raises(ValueError, match=r"text\.parquet: is no whole Parquet file"):
         read_predictions(tmp_path / "text.parquet", "xnli")
-    with pytest.raises(ValueError, match=r"gone\.parquet: there is no such file; evaluate"):
+    with pytest.raises(ValueError, match=r"gone\.parquet: no such file"):
         read_predictions(tmp_path / "gone.parquet", "xnli")
-    with pytest.raises(ValueError, match=r"a\.parquet: no column paragraph, exact_match, "):
+    with pytest.raises(ValueError, match=r"a\.parquet: task is 'xnli', 'xquad' was expected"):
         read_predictions(write_xnli(tmp_path / "a.parquet", [1.0]), "xquad")
+    scores = predictions_file(tmp_path / "b.parquet", {"id": ["a"], "score": [1.0]}, task="xquad")
+    with pytest.raises(ValueError, match=r"b\.parquet: has no column paragraph, exact_match, "):
+        read_predictions(scores, "xquad")
     with pytest.raises(ValueError, match="unknown task 'squad'; write one of xnli, xquad"):
         read_predictions(tmp_path / "a.parquet", "squad")
 

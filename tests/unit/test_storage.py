@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from artifact_files import changed_parquet
 
 from langneurons.activations import storage
 from langneurons.activations.sketch import BINS, NeuronCounts
@@ -72,7 +73,8 @@ def test_the_file_is_a_row_a_neuron_that_says_what_it_is(tmp_path):
     assert sum(row["total"]) == counts.total[1, 2] and sum(row["square"]) == counts.square[1, 2]
     assert row["min"] == counts.minimum[1, 2] and row["max"] == counts.maximum[1, 2]
     assert row["batch_p90"] == counts.sums[0, 1, 2]
-    said = json.loads(table.schema.metadata[b"langneurons"])
+    said = json.loads(pq.read_metadata(tmp_path / "c.parquet").metadata[b"langneurons"])
+    assert said.pop("kind") == "activation counts" and said.pop("format") and said.pop("units")["positive"] == "tokens"
     assert said.items() >= METADATA.items()
     assert said["tokens"] == 60 and said["bins"]["bins"] == BINS
     assert row["positive"] == counts.positive[1, 2]
@@ -116,7 +118,7 @@ def test_a_truncated_file_is_named(shards, tmp_path, size):
     whole = paths[1].read_bytes()
     paths[1].write_bytes(whole[:size])
     for act in (lambda: read_counts(paths[1]), lambda: merge_files(paths, tmp_path / "all.parquet")):
-        with pytest.raises(ValueError, match=r"1\.parquet: not a whole Parquet file"):
+        with pytest.raises(ValueError, match=r"1\.parquet: is no whole Parquet file"):
             act()
     assert not (tmp_path / "all.parquet").exists()
 
@@ -137,23 +139,24 @@ def test_a_damaged_page_is_named(shards):
 
 def test_another_kind_of_file_is_named(tmp_path):
     pq.write_table(pa.table({"layer": [0], "neuron": [0]}), tmp_path / "other.parquet")
-    with pytest.raises(ValueError, match=r"other\.parquet: not a file of activation counts"):
+    with pytest.raises(ValueError, match=r"other\.parquet: carries no checksum"):
         read_counts(tmp_path / "other.parquet")
     (tmp_path / "text.parquet").write_text("layer,neuron\n0,0\n" * 10)
-    with pytest.raises(ValueError, match=r"text\.parquet: not a whole Parquet file"):
+    with pytest.raises(ValueError, match=r"text\.parquet: is no whole Parquet file"):
         read_counts(tmp_path / "text.parquet")
-    with pytest.raises(FileNotFoundError, match=r"absent\.parquet"):
+    with pytest.raises(ValueError, match=r"absent\.parquet: no such file"):
         read_counts(tmp_path / "absent.parquet")
 
 
 def rewritten(path, change):
-    """The file with ``change(columns, metadata)`` applied, metadata and all."""
-    table = pq.read_table(path)
-    metadata = json.loads(table.schema.metadata[b"langneurons"])
-    columns = {name: table[name].to_pylist() for name in table.column_names}
-    change(columns, metadata)
-    schema = table.schema.with_metadata({b"langneurons": json.dumps(metadata)})
-    pq.write_table(pa.table(columns, schema=schema), path)
+    """The file with ``change(columns, metadata)`` applied, and a checksum that fits."""
+
+    def changed(table, metadata):
+        columns = {name: table[name].to_pylist() for name in table.column_names}
+        change(columns, metadata)
+        return pa.table(columns, schema=table.schema), metadata
+
+    changed_parquet(path, "activation counts", changed)
 
 
 def fewer_tokens(columns, metadata):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import re
@@ -12,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+from artifact_files import statistics_file, tsv_file
 
 import langneurons
 from langneurons.conditions import Condition, Row
@@ -51,8 +52,7 @@ def measured(accuracy, neurons=7):
 
 def write_metrics(path, condition, **values):
     record = vars(condition) | {"neurons": "3", "examples": "10", "dropped": "0"} | values
-    path.write_text("\t".join(record) + "\n" + "\t".join(map(str, record.values())) + "\n", encoding="utf-8")
-    return path
+    return tsv_file(path, "\t".join(record) + "\n" + "\t".join(map(str, record.values())) + "\n")
 
 
 def markdown_cells(path):
@@ -107,10 +107,12 @@ def test_wrong_value_names_file(tmp_path, change, said):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "exactly one row"),
-        ("model\ttask\n", "exactly one row"),
-        ("model\ttask\nllama\txnli\nllama\txnli\n", "2 rows"),
-        ("model\ttask\nllama\n", "2 columns, the row 1"),
+        (
+            "model\ttask\tfinetuning\tlanguage\tintervention\n"
+            "llama\txnli\tbase\tvi\tnone\nllama\txnli\tbase\tvi\tnone\n",
+            "2 rows",
+        ),
+        ("model\ttask\nllama\txnli\n", "no column finetuning, language, intervention"),
         (
             "model\ttask\tfinetuning\tlanguage\tintervention\tneurons\texamples\tdropped\n"
             "llama\txnli\tbase\tvi\tnone\t0\t9\t0\n",
@@ -119,15 +121,28 @@ def test_wrong_value_names_file(tmp_path, change, said):
     ],
 )
 def test_wrong_shape_names_file(tmp_path, text, said):
-    path = tmp_path / "wrong.tsv"
-    path.write_text(text)
+    path = tsv_file(tmp_path / "wrong.tsv", text)
     with pytest.raises(ValueError, match=re.escape(said)) as error:
         read_metrics([path])
     assert str(path) in str(error.value)
+    for whole in ("", "model\ttask\n", text):
+        path.write_text(whole)
+        with pytest.raises(ValueError, match=r"wrong\.tsv: (is damaged|carries no checksum)"):
+            read_metrics([path])
+
+
+def test_metrics_of_another_condition_name_file(tmp_path):
+    own = Condition("llama", "xnli", "base", "vi", "zero@lape")
+    path = write_metrics(tmp_path / "a.tsv", own, accuracy="50.0")
+    assert list(read_metrics({own: path})) == [own]
+    for change in ({"language": "hi"}, {"finetuning": "en@lape"}, {"intervention": "none"}, {"model": "nemo"}):
+        (name, value), was = *change.items(), vars(own)
+        with pytest.raises(ValueError, match=rf"a\.tsv: {name} is '{was[name]}', '{value}' was expected"):
+            read_metrics({dataclasses.replace(own, **change): path})
 
 
 def test_missing_file_and_duplicate(tmp_path):
-    with pytest.raises(ValueError, match=r"gone\.tsv: there is no such file"):
+    with pytest.raises(ValueError, match=r"gone\.tsv: no such file"):
         read_metrics([tmp_path / "gone.tsv"])
     condition = Condition("llama", "xnli", "base", "vi", "none")
     paths = [write_metrics(tmp_path / f"{name}.tsv", condition, accuracy="50.0") for name in "ab"]
@@ -242,17 +257,19 @@ def test_gathering_refuses():
         condition_table(rows, {}, "squad", None, TITLES, False, [])
 
 
-def write_statistics(path, **columns):
+def write_statistics(path, of=("llama", "en"), **columns):
     count = len(next(iter(columns.values())))
     fixed = {"layer": pa.array([0] * count, pa.int32()), "neuron": pa.array(range(count), pa.int32())}
-    pq.write_table(pa.table(fixed | {k: pa.array(v, pa.float64()) for k, v in columns.items()}), path)
-    return path
+    columns = fixed | {k: pa.array(v, pa.float64()) for k, v in columns.items()}
+    return statistics_file(path, columns, *of)
 
 
 def test_statistics_are_means_over_neurons(tmp_path):
     values = np.random.default_rng(0).normal(size=(4, 1000))
     files = {
-        ("nemo", "vi"): write_statistics(tmp_path / "a.parquet", **{"mean": values[0], "p2.5": values[1]}),
+        ("nemo", "vi"): write_statistics(
+            tmp_path / "a.parquet", ("nemo", "vi"), **{"mean": values[0], "p2.5": values[1]}
+        ),
         ("llama", "en"): write_statistics(tmp_path / "b.parquet", **{"mean": values[2], "p2.5": values[3]}),
     }
     table = statistics_table(files, ["p2.5", "mean"], TITLES)
@@ -264,12 +281,12 @@ def test_statistics_are_means_over_neurons(tmp_path):
 
 def test_statistics_refuse(tmp_path):
     path = write_statistics(tmp_path / "a.parquet", mean=[1.0, None], p5=[1.0, 2.0], p10=[1.0, math.nan])
-    with pytest.raises(ValueError, match=r"a\.parquet: no column p90; write one of mean, p5, p10"):
+    with pytest.raises(ValueError, match=r"a\.parquet has no column p90, only mean, p5, p10; add 90"):
         statistics_table({("llama", "en"): path}, ["p90"], TITLES)
     for column in ("mean", "p10"):
-        with pytest.raises(ValueError, match=rf"a\.parquet: column {column} holds values"):
+        with pytest.raises(ValueError, match=rf"a\.parquet: {column} is NaN at layer 0, neuron \d \(1 of 2"):
             statistics_table({("llama", "en"): path}, [column], TITLES)
-    with pytest.raises(ValueError, match=r"gone\.parquet: there is no such file"):
+    with pytest.raises(ValueError, match=r"gone\.parquet: no such file"):
         statistics_table({("llama", "en"): tmp_path / "gone.parquet"}, ["mean"], TITLES)
 
 

@@ -6,7 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from langneurons.tasks.sources import import_xnli, import_xquad, read_task, write_task
+from langneurons.tasks.files import read_task, write_task
+from langneurons.tasks.sources import import_xnli, import_xquad
 
 ROWS = [
     ('He said "no"\u2028again', "He agreed", "contradiction"),
@@ -192,7 +193,7 @@ def test_read_task_checks_the_schema(tmp_path):
     path = tmp_path / "a.parquet"
     write_task(path, "xnli", {"id": ["0"], "premise": ["p"], "hypothesis": ["h"], "label": [1]})
     assert read_task(path, "xnli").num_rows == 1
-    with pytest.raises(ValueError, match="task 'xquad' needs id"):
+    with pytest.raises(ValueError, match=r"a\.parquet: task is 'xnli', 'xquad' was expected"):
         read_task(path, "xquad")
     with pytest.raises(ValueError, match="unknown task 'squad'; write one of: xnli, xquad"):
         read_task(path, "squad")

@@ -6,9 +6,9 @@ import re
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import scipy.stats
+from artifact_files import predictions_file
 
 from langneurons.conditions import Condition
 from langneurons.evaluation.significance import cluster_bootstrap, holm, paired_bootstrap
@@ -23,10 +23,10 @@ OTHER = Condition("llama", "xnli", "en@lape", "vi", "zero@lape")  # its own none
 SETTINGS = {"level": 0.95, "resamples": 500, "seed": 3}
 
 
-def xnli(path, right, ids=None):
+def xnli(path, right, ids=None, condition=NONE):
     ids = ids or [f"{i}" for i in range(len(right))]
-    pq.write_table(pa.table({"id": pa.array(ids, pa.string()), "score": np.asarray(right, float)}), path)
-    return path
+    columns = {"id": pa.array(ids, pa.string()), "score": np.asarray(right, float)}
+    return predictions_file(path, columns, condition)
 
 
 def measured(right):
@@ -43,7 +43,7 @@ def scores():
 
 @pytest.fixture
 def table(tmp_path, scores):
-    files = {c: xnli(tmp_path / f"{i}.parquet", right) for i, (c, right) in enumerate(scores.items())}
+    files = {c: xnli(tmp_path / f"{i}.parquet", right, condition=c) for i, (c, right) in enumerate(scores.items())}
     return {c: measured(right) for c, right in scores.items()}, files
 
 
@@ -80,7 +80,7 @@ def test_answers_are_corrected_over_both_metrics(tmp_path):
         data[condition] = {name: (f1 > 0.5).astype(float) if "exact" in name else f1 for name in names}
         files[condition] = tmp_path / f"{i}.parquet"
         ids = {"id": [f"{k}" for k in range(80)], "paragraph": paragraphs}
-        pq.write_table(pa.table(ids | data[condition]), files[condition])
+        predictions_file(files[condition], ids | data[condition], condition)
         metrics[condition] = {name: 100 * float(v.mean()) for name, v in data[condition].items()} | {"examples": 80}
     found = with_uncertainty(metrics, files, ["exact_match", "f1"], **SETTINGS)
     none, *others = conditions
@@ -107,27 +107,48 @@ def test_no_predictions(table):
     metrics, files = table
     refused((metrics, {c: p for c, p in files.items() if c != MEAN}), "no predictions of llama/xnli/base/vi/mean@lape")
     files[MEAN].unlink()
-    refused(table, "there is no such file; evaluate this condition", files[MEAN])
+    refused(table, "no such file", files[MEAN])
 
 
 def test_a_missing_example_is_told_by_the_count(table, scores):
-    path = xnli(table[1][ZERO], scores[ZERO][1:])
+    path = xnli(table[1][ZERO], scores[ZERO][1:], condition=ZERO)
     refused(table, "holds 199 examples where the metrics count 200", path)
 
 
 def test_a_double_id_and_one_too_many(table, scores):
-    path = xnli(table[1][ZERO], scores[ZERO], ["0", "0", *map(str, range(2, 200))])
+    path = xnli(table[1][ZERO], scores[ZERO], ["0", "0", *map(str, range(2, 200))], ZERO)
     refused(table, "id '0' stands there 2 times", path)
 
 
 def test_other_examples(table, scores):
-    path = xnli(table[1][ZERO], scores[ZERO], ["x", *map(str, range(1, 200))])
+    path = xnli(table[1][ZERO], scores[ZERO], ["x", *map(str, range(1, 200))], ZERO)
     refused(table, "do not hold the same examples", path, table[1][NONE], "'0'")
 
 
 def test_predictions_of_another_run(table, scores):
-    path = xnli(table[1][ZERO], ~scores[ZERO])
+    path = xnli(table[1][ZERO], ~scores[ZERO], condition=ZERO)
     refused(table, "over these examples and", path, "in the metrics")
+
+
+def test_predictions_of_another_condition(table, scores):
+    path = xnli(table[1][ZERO], scores[ZERO], condition=MEAN)
+    refused(table, "intervention is 'mean@lape', 'zero@lape' was expected", path)
+
+
+@pytest.mark.parametrize("name", ["neurons", "dropped", "accuracy"])
+def test_every_number_of_the_metrics_is_that_of_the_predictions(table, scores, name):
+    """Also those that no score tells: how many neurons were overwritten, how many examples were dropped."""
+    metrics, files = table
+    said = metrics[ZERO] | {name: metrics[ZERO][name] + 1e-12 * (name == "accuracy") + (name != "accuracy")}
+    columns = {"id": [f"{i}" for i in range(200)], "score": scores[ZERO].astype(float)}
+    predictions_file(files[ZERO], columns, ZERO, metrics=said)
+    refused(table, f"was written with {name} {said[name]!r}, its metrics file says", files[ZERO])
+
+
+def test_two_snapshots_are_not_compared(table, scores):
+    columns = {"id": [f"{i}" for i in range(200)], "score": scores[ZERO].astype(float)}
+    path = predictions_file(table[1][ZERO], columns, ZERO, model="cd" * 32)
+    refused(table, "are of different snapshots of the model", path)
 
 
 # Paths and notes

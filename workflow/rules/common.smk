@@ -128,6 +128,13 @@ def evaluation_input(wildcards):
     return files
 
 
+def expected_statistics(wildcards):
+    """What the statistics that an intervention reads must be of; None for one that reads none."""
+    if split_intervention(wildcards.intervention)[0] in ("none", "zero"):
+        return None
+    return {"site": settings.statistics.site, "estimate": settings.statistics.estimate}
+
+
 def finetuning_input(wildcards):
     _, method = split_finetuning(wildcards.finetuning)
     source = getattr(settings.tasks, wildcards.task).source_language

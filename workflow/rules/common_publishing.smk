@@ -50,7 +50,9 @@ def table_params(name):
     table = settings.tables[name]
     chosen = table.model_dump()
     chosen["titles"] = {m: settings.models[m].title for m in table_models(name)}
-    if table.kind != "statistics":
+    if table.kind == "statistics":
+        chosen["statistics"] = {"site": settings.statistics.site, "estimate": settings.statistics.estimate}
+    else:
         chosen["rows"] = [asdict(row) for row in table_rows(settings, name)]
         chosen["baselines"] = [asdict(c) for c in baselines(settings, name)]
         chosen["metric"] = table_metric(name)

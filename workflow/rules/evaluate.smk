@@ -25,6 +25,7 @@ rule evaluate:
         quantization=model_setting("quantization"),
         dtype=model_setting("dtype"),
         site=lambda wildcards: None if wildcards.intervention == "none" else settings.interventions.site,
+        statistics=expected_statistics,
         max_tokens=task_setting("max_tokens"),
         prompt=task_setting("prompt"),
         max_new_tokens=task_setting("max_new_tokens"),

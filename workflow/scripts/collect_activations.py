@@ -6,13 +6,15 @@ with job(snakemake.log[0], snakemake.threads):
     from langneurons.activations.collector import collect, count_nothing
     from langneurons.activations.storage import write_counts
     from langneurons.corpus.packing import read_blocks
-    from langneurons.models.loading import load_base, load_shape, snapshot_digest
+    from langneurons.models.loading import load_base, load_shape, snapshot_digest, tokenizer_digest
     from langneurons.models.neurons import find_neurons
 
     fix_threads(snakemake.threads)
     p, wildcards = snakemake.params, snakemake.wildcards
-    blocks, _ = read_blocks(snakemake.input.tokens, "statistics")
     folder = snakemake.input.model
+    facts = {"language": wildcards.language, "model_key": wildcards.model}
+    expected = facts | {"shard": wildcards.shard, "tokenizer": tokenizer_digest(folder)}
+    blocks, _ = read_blocks(snakemake.input.tokens, "statistics", expected)
     percentiles = {
         "batch_percentiles": tuple(p.batch_percentiles),
         "every": p.every,
@@ -24,9 +26,8 @@ with job(snakemake.log[0], snakemake.threads):
     else:  # of an empty shard
         model = load_shape(folder)
         counts = count_nothing(model, **percentiles)
-    metadata = {
+    metadata = facts | {
         "model": snapshot_digest(folder),
-        "language": wildcards.language,
         "shards": [wildcards.shard],
         "site": "gate",
         "activation": find_neurons(model).activation,

@@ -8,6 +8,7 @@ with job(snakemake.log[0], network=True):
     from langneurons.tasks.sources import import_xnli, import_xquad
 
     p, wildcards = snakemake.params, snakemake.wildcards
+    facts = dict(wildcards)
     where = Repository("dataset", p.hub["repository"], p.hub["revision"])
     target = snakemake.output.data
     with downloaded_task(p.hub["dataset"], where, wildcards.language, wildcards.split, p.hub["rows"], target) as (
@@ -16,7 +17,7 @@ with job(snakemake.log[0], network=True):
     ):
         if p.task == "xnli":
             fraction = p.train_fraction if wildcards.split == "train" else 1.0
-            import_xnli(source, target, wildcards.language, fraction)
+            import_xnli(source, target, wildcards.language, fraction, facts=facts)
         else:
-            import_xquad(source, target, p.part, p.train_fraction)
+            import_xquad(source, target, p.part, p.train_fraction, facts=facts)
     write_manifest(snakemake.output.manifest, fetched)

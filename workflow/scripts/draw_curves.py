@@ -6,7 +6,7 @@ with job(snakemake.log[0]):
     from langneurons.publishing.curves import finetuning_curves
     from langneurons.publishing.figures import save_chart
 
-    p = snakemake.params
-    chart = finetuning_curves(list(snakemake.input), p.title, p.width, p.height)
+    p, expected = snakemake.params, dict(snakemake.wildcards)
+    chart = finetuning_curves(list(snakemake.input), p.title, p.width, p.height, expected)
     for path in snakemake.output:
         save_chart(chart, path)

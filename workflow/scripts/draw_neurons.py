@@ -6,8 +6,9 @@ with job(snakemake.log[0]):
     from langneurons.publishing.figures import neuron_counts, neuron_layers, neuron_overlap, save_chart
 
     p, outputs = snakemake.params, snakemake.output
+    facts = {"model_key": snakemake.wildcards.model, "method": snakemake.wildcards.method}
     title = f"{p.title}, {snakemake.wildcards.method}"
     for draw in (neuron_counts, neuron_overlap, neuron_layers):
-        chart = draw(snakemake.input[0], title, p.width, p.height)
+        chart = draw(snakemake.input[0], title, p.width, p.height, facts)
         for ending in ("svg", "pdf", "html"):
             save_chart(chart, outputs[f"{draw.__name__}_{ending}"])

@@ -7,8 +7,9 @@ with job(snakemake.log[0]):
     from langneurons.publishing.perplexity_figures import bits_per_byte_change
 
     p, outputs = snakemake.params, snakemake.output
+    facts = {"model": snakemake.wildcards.model, "method": snakemake.wildcards.method}
     title = f"{p.title}, {snakemake.wildcards.method}"
     for draw in (perplexity_change, bits_per_byte_change):
-        chart = draw(snakemake.input[0], title, p.width, p.height)
+        chart = draw(snakemake.input[0], title, p.width, p.height, facts)
         for ending in ("svg", "pdf", "html"):
             save_chart(chart, outputs[f"{draw.__name__}_{ending}"])

@@ -7,18 +7,21 @@ with job(snakemake.log[0], snakemake.threads):
     from langneurons.evaluation.condition import evaluate_xnli, evaluate_xquad, intervention, write_condition
     from langneurons.finetuning.adapters import load_adapter
     from langneurons.models.loading import load_base, load_tokenizer, snapshot_digest
-    from langneurons.tasks.sources import read_task
+    from langneurons.tasks.files import read_task
 
     fix_threads(snakemake.threads)
     p, inputs = snakemake.params, snakemake.input
     condition = Condition(**{k: snakemake.wildcards.get(k) for k in Condition.__dataclass_fields__})
-    table = read_task(inputs.test, condition.task)
+    table = read_task(inputs.test, condition.task, {"language": condition.language, "split": "test"})
     tokenizer = load_tokenizer(inputs.model)
     kind = "classification" if condition.task == "xnli" else "causal"
     base = load_base(inputs.model, kind, p.quantization, p.dtype)
-    model = load_adapter(base, inputs.adapter, snapshot_digest(inputs.model))
+    digest = snapshot_digest(inputs.model)
+    trained = {"base_model": condition.model, "task": condition.task, "finetuning": condition.finetuning}
+    trained |= {"quantization": p.quantization, "dtype": p.dtype}
+    model = load_adapter(base, inputs.adapter, digest, trained)
     context, neurons = intervention(
-        model, inputs.model, condition, inputs.get("mask"), inputs.get("statistics"), p.site
+        model, inputs.model, condition, inputs.get("mask"), inputs.get("statistics"), p.site, p.statistics
     )
     batch_tokens = snakemake.resources.batch_tokens
     with context:
@@ -28,5 +31,6 @@ with job(snakemake.log[0], snakemake.threads):
             metrics, predictions = evaluate_xquad(
                 model, tokenizer, table, condition.language, p.prompt, p.max_tokens, p.max_new_tokens, batch_tokens
             )
-    write_condition(condition, neurons, metrics, predictions, snakemake.output.metrics, snakemake.output.predictions)
+    written = (snakemake.output.metrics, snakemake.output.predictions)
+    write_condition(condition, neurons, metrics, predictions, *written, digest)
     print(f"{neurons} neurons overwritten; {metrics}")

@@ -4,7 +4,7 @@ from langneurons.jobs import fix_threads, job
 
 with job(snakemake.log[0], snakemake.threads):
     from langneurons.finetuning.finetune import finetune
-    from langneurons.paths import checkpoints_of
+    from langneurons.paths import checkpoints_of, task_facts
 
     fix_threads(snakemake.threads)
     p, wildcards, inputs = snakemake.params, snakemake.wildcards, snakemake.input
@@ -19,6 +19,8 @@ with job(snakemake.log[0], snakemake.threads):
         finetuning=wildcards.finetuning,
         mask_path=inputs.get("mask"),
         validation_path=inputs.get("validation"),
+        train_facts=task_facts(inputs.train),
+        validation_facts=task_facts(inputs.validation) if inputs.get("validation") else None,
         settings=p.finetuning,
         quantization=p.quantization,
         dtype=p.dtype,

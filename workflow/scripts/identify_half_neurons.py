@@ -1,13 +1,17 @@
 """Find the neurons of each language by one method, on half of the shards."""
 
+from pathlib import Path
+
 from langneurons.jobs import job
 
 with job(snakemake.log[0]):
     from langneurons.identification.identify import identify
 
-    spec = dict(snakemake.params.method)
-    mask = identify(snakemake.wildcards.method, spec, {code: list(snakemake.input[code]) for code in spec["languages"]})
-    mask.write(snakemake.output[0])
+    spec, wildcards = dict(snakemake.params.method), snakemake.wildcards
+    files = {code: list(snakemake.input[code]) for code in spec["languages"]}
+    shards = [Path(path).stem for path in next(iter(files.values()))]
+    mask = identify(wildcards.method, spec, files, wildcards.model, shards)
+    mask.write(snakemake.output[0], model_key=wildcards.model, half=wildcards.half)
     for language in mask.languages:
         print(f"{language}: {mask.count(language)} neurons")
     print(mask.details)

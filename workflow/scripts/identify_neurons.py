@@ -5,13 +5,14 @@ from langneurons.jobs import job
 with job(snakemake.log[0]):
     from langneurons.identification.identify import identify, identify_random
 
-    method, spec = snakemake.wildcards.method, dict(snakemake.params.method)
+    model, method, spec = snakemake.wildcards.model, snakemake.wildcards.method, dict(snakemake.params.method)
     if spec["kind"] == "random":
-        mask = identify_random(method, spec, list(snakemake.input.masks))
+        masks = dict(zip(sorted(set(spec["references"].values())), snakemake.input.masks, strict=True))
+        mask = identify_random(method, spec, masks, model)
     else:
         files = ([path] for path in snakemake.input.activations)
-        mask = identify(method, spec, dict(zip(spec["languages"], files, strict=True)))
-    mask.write(snakemake.output[0])
+        mask = identify(method, spec, dict(zip(spec["languages"], files, strict=True)), model)
+    mask.write(snakemake.output[0], model_key=model)
     for language in mask.languages:
         print(f"{language}: {mask.count(language)} neurons")
     print(mask.details)

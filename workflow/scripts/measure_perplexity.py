@@ -6,15 +6,17 @@ with job(snakemake.log[0], snakemake.threads):
     from langneurons.corpus.packing import read_blocks
     from langneurons.evaluation.perplexity import measure_changes, write_perplexity
     from langneurons.identification.mask import NeuronMask
-    from langneurons.models.loading import load_base
+    from langneurons.models.loading import load_base, tokenizer_digest
 
     fix_threads(snakemake.threads)
-    p = snakemake.params
-    mask = NeuronMask.read(snakemake.input.mask)
+    p, wildcards, folder = snakemake.params, snakemake.wildcards, snakemake.input.model
+    own = {"model_key": wildcards.model}
+    mask = NeuronMask.read(snakemake.input.mask, own | {"method": wildcards.method, "languages": list(p.languages)})
+    own |= {"shard": "heldout", "tokenizer": tokenizer_digest(folder)}
     texts = {
-        language: read_blocks(path, "heldout")
+        language: read_blocks(path, "heldout", own | {"language": language})
         for language, path in zip(p.languages, snakemake.input.tokens, strict=True)
     }
-    model = load_base(snakemake.input.model, "causal", p.quantization, p.dtype)
-    rows = measure_changes(model, snakemake.input.model, mask, texts, p.site, snakemake.resources.batch_tokens)
-    write_perplexity(snakemake.output[0], rows)
+    model = load_base(folder, "causal", p.quantization, p.dtype)
+    rows = measure_changes(model, folder, mask, texts, p.site, snakemake.resources.batch_tokens)
+    write_perplexity(snakemake.output[0], rows, wildcards.model, wildcards.method)

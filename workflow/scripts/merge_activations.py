@@ -1,8 +1,12 @@
 """Add up the counts of a language's shards."""
 
+from pathlib import Path
+
 from langneurons.jobs import job
 
 with job(snakemake.log[0]):
     from langneurons.activations.storage import merge_files
 
-    merge_files(list(snakemake.input), snakemake.output[0])
+    wildcards, files = snakemake.wildcards, list(snakemake.input)
+    expected = {"model_key": wildcards.model, "language": wildcards.language, "site": "gate"}
+    merge_files(files, snakemake.output[0], expected | {"shards": [Path(file).stem for file in files]})

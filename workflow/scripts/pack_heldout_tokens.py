@@ -1,16 +1,20 @@
 """Pack a language's held-out documents into blocks of tokens for perplexity."""
 
 from itertools import chain
+from pathlib import Path
 
 from langneurons.jobs import job
 
 with job(snakemake.log[0]):
     from langneurons.corpus.documents import read_documents
     from langneurons.corpus.packing import pack, write_blocks
+    from langneurons.models.loading import tokenizer_digest
 
-    p = snakemake.params
-    documents = chain.from_iterable(read_documents(path) for path in snakemake.input.corpus)
+    p, wildcards = snakemake.params, snakemake.wildcards
+    shards = ({"language": wildcards.language, "shard": Path(path).stem} for path in snakemake.input.corpus)
+    documents = chain.from_iterable(map(read_documents, snakemake.input.corpus, shards))
     tokenizer = f"{snakemake.input.model}/tokenizer.json"
     blocks = pack(documents, tokenizer, p.block, 0, p.tokens, p.heldout_fraction, p.seed)
-    write_blocks(snakemake.output[0], blocks)
+    facts = {"model_key": wildcards.model, "language": wildcards.language, "shard": "heldout", "block": p.block}
+    write_blocks(snakemake.output[0], blocks, facts | {"tokenizer": tokenizer_digest(snakemake.input.model)})
     print(f"{len(blocks['heldout'])} blocks of {p.block} tokens; the budget is {p.tokens} tokens")

@@ -7,11 +7,11 @@ from langneurons.jobs import job
 
 with job(snakemake.log[0]):
     from langneurons.conditions import Condition, ControlRow
-    from langneurons.evaluation.significance import read_predictions
     from langneurons.paths import condition_of
     from langneurons.publishing import controls
     from langneurons.publishing.control_tables import write_control_table
     from langneurons.publishing.tables import metric_columns, read_metrics
+    from langneurons.publishing.uncertainty import agreeing
 
     p, inputs = dict(snakemake.params.table), snakemake.input
     kind, titles = p["kind"], p["titles"]
@@ -24,10 +24,11 @@ with job(snakemake.log[0]):
             )
             for row in p["rows"]
         ]
-        neurons = {condition: values["neurons"] for condition, values in read_metrics(inputs.metrics).items()}
+        metrics = read_metrics({condition_of(path): path for path in inputs.metrics})
+        neurons = {condition: values["neurons"] for condition, values in metrics.items()}
         files = {condition_of(path): path for path in inputs.predictions}
-        read = cache(lambda condition: read_predictions(files[condition], p["task"]))
         names = metric_columns(p["task"], p["metric"]).values()
+        read = cache(lambda condition: agreeing(files[condition], condition, metrics[condition], names))
         frame = controls.random_controls(rows, read, neurons, names, titles, **p["significance"])
     elif kind == "split_half":
         pairs = zip(inputs.even, inputs.odd, strict=True)

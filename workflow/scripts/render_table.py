@@ -13,12 +13,12 @@ with job(snakemake.log[0]):
     spec, stem = dict(snakemake.params.table), str(Path(snakemake.output.tsv).with_suffix(""))
     if spec["kind"] == "statistics":
         paths = {(Path(p).parts[-3], Path(p).stem): p for p in snakemake.input.statistics}
-        frame = tables.statistics_table(paths, spec["columns"], spec["titles"])
+        frame = tables.statistics_table(paths, spec["columns"], spec["titles"], spec["statistics"])
         tables.write_table(frame, stem, spec["kind"], captions.STATISTICS)
     else:
         s, task = dict(spec["significance"]), spec["task"]
         metrics = with_uncertainty(
-            tables.read_metrics(snakemake.input.metrics),
+            tables.read_metrics({condition_of(path): path for path in snakemake.input.metrics}),
             {condition_of(path): path for path in snakemake.input.predictions},
             tables.metric_columns(task, spec["metric"]).values(),
             **s,

@@ -3,14 +3,13 @@
 from langneurons.jobs import job
 
 with job(snakemake.log[0]):
-    import pyarrow.parquet as pq
-
     from langneurons.activations.statistics import summarize
+    from langneurons.activations.statistics_file import write_statistics
     from langneurons.activations.storage import read_counts
-    from langneurons.files import write_atomically
 
-    p = snakemake.params
-    counts, metadata = read_counts(snakemake.input[0])
+    p, wildcards = snakemake.params, snakemake.wildcards
+    own = {"model_key": wildcards.model, "language": wildcards.language}
+    counts, metadata = read_counts(snakemake.input[0], own)
     table = summarize(counts, p.percentiles, p.site, metadata["activation"], p.estimate)
-    with write_atomically(snakemake.output[0]) as partial:
-        pq.write_table(table, partial, compression="zstd")
+    own |= {"model": metadata["model"], "site": p.site, "estimate": p.estimate, "tokens": counts.tokens}
+    write_statistics(snakemake.output[0], table, own | {"percentiles": list(p.percentiles)})

@@ -2,29 +2,30 @@
 
 Columns: ``layer``, ``neuron`` (int32), ``total``, ``square`` (3 float64: the limbs of the sums), ``min``, ``max``
 (float32), ``positive`` (int64: tokens above zero), ``first_bin`` (int32), ``histogram`` (list of int32, or int64 from
-2^31 tokens on), and ``batch_p90`` (float64) for a percentile summed over batches. The schema's metadata, key
-``langneurons``, says in JSON what was counted.
+2^31 tokens on), and ``batch_p90`` (float64) for a percentile summed over batches. The file's facts
+(``langneurons.artifacts``) say what was counted.
 """
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from langneurons.activations.sketch import BINS, LAYOUT, QUANTA, ZERO_BIN, NeuronCounts, carry
-from langneurons.files import write_atomically
+from langneurons.artifacts.facts import AGAIN, ArtifactError, compare
+from langneurons.artifacts.parquet import open_parquet, parquet_writer, read_facts
+from langneurons.finite import check_finite
 
-KEY = b"langneurons"
-KIND = "activation counts 1"
+KIND = "activation counts"
+UNITS = {"total": "z", "square": "z^2", "min": "z", "max": "z", "positive": "tokens", "histogram": "tokens per bin"}
 _ROWS = 8192  # neurons a row group
 _REQUIRED = {"model": str, "language": str, "shards": list, "site": str}  # what a caller says
-_OWN = ("kind", "bins", "tokens", "layers", "neurons_per_layer", "batch_percentiles")  # what the counts say
+_OWN = ("bins", "tokens", "layers", "neurons_per_layer", "batch_percentiles")  # what the counts say
 
 
 def write_counts(path: str | os.PathLike, counts: NeuronCounts, metadata: dict) -> None:
@@ -35,19 +36,16 @@ def write_counts(path: str | os.PathLike, counts: NeuronCounts, metadata: dict) 
     type, and for counts that do not add up.
     """
     metadata = _checked_metadata({"site": "gate", **metadata})
-    schema = _schema(counts).with_metadata({KEY: json.dumps({**metadata, **_description(counts)}, sort_keys=True)})
+    _check_finite(path, counts)
+    schema = _schema(counts)
     neurons = counts.shape[1]
     limbs = counts.moments.reshape(2, len(QUANTA), -1)
     histogram = counts.histogram.reshape(-1, BINS)
     # The histograms hardly repeat a value at a place: splitting their bytes packs better than a dictionary.
     encoding = {"use_dictionary": ["layer", "neuron", "first_bin"]}
     encoding["column_encoding"] = {"histogram.list.element": "BYTE_STREAM_SPLIT"}
-    with (
-        write_atomically(path) as partial,
-        pq.ParquetWriter(
-            partial, schema, compression="zstd", compression_level=6, write_page_checksum=True, **encoding
-        ) as writer,
-    ):
+    facts = {**metadata, **_description(counts), "units": UNITS}
+    with parquet_writer(path, schema, KIND, facts, compression_level=6, **encoding) as writer:
         for start in range(0, len(histogram), _ROWS):
             rows = slice(start, start + _ROWS)
             if (histogram[rows].sum(axis=1, dtype=np.int64) != counts.tokens).any():
@@ -66,61 +64,68 @@ def write_counts(path: str | os.PathLike, counts: NeuronCounts, metadata: dict) 
             writer.write_table(pa.table(arrays, schema=schema))
 
 
-def read_counts(path: str | os.PathLike) -> tuple[NeuronCounts, dict]:
+def read_counts(path: str | os.PathLike, expected: Mapping[str, Any] | None = None) -> tuple[NeuronCounts, dict]:
     """Read what ``write_counts`` wrote: the counts, and the metadata given to it.
 
-    ValueError, naming the file, for one that is truncated, damaged, not of this kind, of another bin layout, or whose
-    counts do not add up to its tokens.
+    ArtifactError, naming the file, for one that is missing, truncated, damaged, of another kind, or whose facts are
+    not the ``expected`` ones; ValueError for another bin layout, and for counts that do not add up to its tokens.
     """
-    own, metadata = read_metadata(path)
+    own, metadata = read_metadata(path, expected)
     counts = _room([own])
     _add_file(path, own, counts)
     return counts, metadata
 
 
-def read_metadata(path: str | os.PathLike) -> tuple[dict, dict]:
-    """What the counts are (kind, bins, tokens, layers, neurons_per_layer, batch_percentiles), and what they are of.
+def read_metadata(path: str | os.PathLike, expected: Mapping[str, Any] | None = None) -> tuple[dict, dict]:
+    """What the counts are (bins, tokens, layers, neurons_per_layer, batch_percentiles), and what they are of.
 
-    Reads no counts. ValueError as ``read_counts``.
+    Verifies the file, but reads no counts. Errors as ``read_counts``.
     """
-    with _opened(path) as file:
-        text = (file.schema_arrow.metadata or {}).get(KEY, b"{}")
-    found = json.loads(text)
-    if not isinstance(found, dict) or found.get("kind") != KIND:
-        raise ValueError(f"{path}: not a file of activation counts; give what write_counts wrote")
+    found = read_facts(path, KIND, expected)
+    if missing := [key for key in (*_OWN, *_REQUIRED) if key not in found]:
+        raise ArtifactError(f"{path}: does not say its {', '.join(missing)}; {AGAIN}")
     if found["bins"] != LAYOUT:
         raise ValueError(f"{path}: its bins are {found['bins']}, this version's are {LAYOUT}; collect it again")
-    return {key: found[key] for key in _OWN}, {key: value for key, value in found.items() if key not in _OWN}
+    given = {key: value for key, value in found.items() if key not in (*_OWN, "units")}
+    return {key: found[key] for key in _OWN}, given
 
 
-def read_positive(path: str | os.PathLike) -> tuple[np.ndarray, int, dict]:
+def read_positive(path: str | os.PathLike, expected: Mapping[str, Any] | None = None) -> tuple[np.ndarray, int, dict]:
     """Tokens with a value above zero, int64 ``[L, D]``, the tokens counted, and the metadata given to write_counts.
 
-    Reads that column alone. ValueError as ``read_metadata``, and for counts outside 0 to the tokens.
+    Reads that column alone, after the whole file was verified. Errors as ``read_metadata``, and ValueError for counts
+    outside 0 to the tokens.
     """
-    own, metadata = read_metadata(path)
+    own, metadata = read_metadata(path, expected)
     shape = (own["layers"], own["neurons_per_layer"])
-    with _opened(path) as file:
+    with open_parquet(path, KIND) as (file, _):
         positive = file.read(["positive"])["positive"].to_numpy()
     if positive.size != shape[0] * shape[1] or not ((positive >= 0) & (positive <= own["tokens"])).all():
         raise ValueError(f"{path}: not {shape[0]} x {shape[1]} counts of 0 to {own['tokens']} tokens; collect it again")
     return positive.reshape(shape), own["tokens"], metadata
 
 
-def merge_files(paths: Sequence[str | os.PathLike], out: str | os.PathLike) -> None:
+def merge_files(
+    paths: Sequence[str | os.PathLike], out: str | os.PathLike, expected: Mapping[str, Any] | None = None
+) -> None:
     """Write what ``sum_files`` gives: the same bytes in any order of the files. An error leaves nothing written."""
     if not paths:
         raise ValueError(f"{out}: nothing to merge; give at least one file of counts")
-    write_counts(out, *sum_files(paths))
+    write_counts(out, *sum_files(paths, expected))
 
 
-def sum_files(paths: Sequence[str | os.PathLike]) -> tuple[NeuronCounts, dict]:
+def sum_files(
+    paths: Sequence[str | os.PathLike], expected: Mapping[str, Any] | None = None
+) -> tuple[NeuronCounts, dict]:
     """Add up the counts of files, in any order: the counts, and the metadata of ``write_counts`` with all shards.
 
-    They must be of one model, language, site, bin layout and batch percentiles, and of different shards. ValueError,
-    naming the file, if not, and as ``read_counts``. Memory: one file's counts, dense.
+    They must be of one model, language, site, bin layout and batch percentiles, and of different shards. ``expected``
+    are facts of each file, but ``shards``: the shards that all files together must hold, neither more nor less.
+    ValueError, naming the file, if not, and as ``read_counts``. Memory: one file's counts, dense.
     """
-    read = [read_metadata(path) for path in paths]
+    expected = dict(expected or {})
+    wanted = expected.pop("shards", None)
+    read = [read_metadata(path, expected) for path in paths]
     first, common = read[0]
     seen: dict[str, str | os.PathLike] = {}
     for path, (own, metadata) in zip(paths, read, strict=True):
@@ -131,7 +136,11 @@ def sum_files(paths: Sequence[str | os.PathLike]) -> tuple[NeuronCounts, dict]:
         for shard in metadata["shards"]:
             if shard in seen:
                 raise ValueError(f"{path}: shard {shard!r} is also in {seen[shard]}; give each shard once")
+            if wanted is not None and shard not in wanted:
+                compare(path, {"shards": metadata["shards"]}, {"shards": sorted(wanted)})
             seen[shard] = path
+    if wanted is not None:
+        compare(", ".join(map(os.fspath, paths)), {"shards": sorted(seen)}, {"shards": sorted(wanted)})
     counts = _room([own for own, _ in read])
     for path, (own, _) in zip(paths, read, strict=True):
         _add_file(path, own, counts)
@@ -160,9 +169,19 @@ def _checked_metadata(metadata: dict) -> dict:
     return metadata
 
 
+def _check_finite(path: str | os.PathLike, counts: NeuronCounts) -> None:
+    """ValueError, naming the file and the first neuron, for a sum or an extreme that is not finite."""
+    columns = {"total and square": counts.moments.sum(axis=(0, 1))}
+    if counts.tokens:  # of no tokens the extremes are infinite
+        columns |= {"min": counts.minimum, "max": counts.maximum}
+    if counts.sums is not None:
+        columns |= {_batch_column(q): found for q, found in zip(counts.percentiles, counts.sums, strict=True)}
+    for name, values in columns.items():
+        check_finite(values, f"{path}: {name}", ("layer", "neuron"))
+
+
 def _description(counts: NeuronCounts) -> dict:
     return {
-        "kind": KIND,
         "bins": LAYOUT,
         "tokens": counts.tokens,
         "layers": counts.shape[0],
@@ -225,30 +244,6 @@ def _within(first: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     return (bins >= first[:, None]) & (bins < (first + lengths)[:, None])
 
 
-class _opened:
-    """A Parquet file, its errors turned into a ValueError that names it."""
-
-    def __init__(self, path: str | os.PathLike) -> None:
-        self.path = path
-
-    def __enter__(self) -> pq.ParquetFile:
-        if not Path(self.path).is_file():
-            raise FileNotFoundError(f"{self.path}: no such file of activation counts")
-        try:
-            self.file = pq.ParquetFile(self.path, page_checksum_verification=True)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise ValueError(self._damaged(error)) from error
-        return self.file
-
-    def __exit__(self, kind, error, traceback) -> None:
-        self.file.close()
-        if isinstance(error, pa.ArrowException | OSError):
-            raise ValueError(self._damaged(error)) from error
-
-    def _damaged(self, error: BaseException) -> str:
-        return f"{self.path}: not a whole Parquet file ({error}); delete it and collect or merge it again"
-
-
 def _row_groups(file: pq.ParquetFile) -> Iterator[dict[str, pa.Array]]:
     for index in range(file.num_row_groups):
         table = file.read_row_group(index).combine_chunks()
@@ -262,7 +257,7 @@ def _add_file(path: str | os.PathLike, own: dict, counts: NeuronCounts) -> None:
     histogram = counts.histogram.reshape(-1, BINS)
     minimum, maximum = counts.minimum.reshape(-1), counts.maximum.reshape(-1)
     start = 0
-    with _opened(path) as file:
+    with open_parquet(path, KIND) as (file, _):
         if file.metadata.num_rows != layers * neurons:
             raise ValueError(f"{path}: {file.metadata.num_rows} rows, {layers} x {neurons} neurons; collect it again")
         for columns in _row_groups(file):

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from langneurons.artifacts.parquet import read_parquet, write_parquet
 from langneurons.corpus.documents import HELDOUT, STATISTICS, split_of
-from langneurons.files import write_atomically
 from langneurons.progress import Progress
 
 SCHEMA = pa.schema([("split", pa.string()), ("input_ids", pa.list_(pa.int32())), ("bytes", pa.int64())])
+KIND = "token blocks"
+UNITS = {"input_ids": "token ids", "bytes": "UTF-8 bytes of the text that a block stands for"}
 
 
 @dataclass
@@ -107,17 +109,30 @@ def _byte_sizes(text: str, offsets: list[tuple[int, int]]) -> list[int]:
     return sizes
 
 
-def write_blocks(path: str | os.PathLike, blocks: dict[str, list[tuple[np.ndarray, int]]]) -> None:
-    """Write packed blocks: columns split, input_ids, bytes."""
+def write_blocks(
+    path: str | os.PathLike,
+    blocks: dict[str, list[tuple[np.ndarray, int]]],
+    facts: Mapping[str, Any] | None = None,
+) -> None:
+    """Write packed blocks: columns split, input_ids, bytes.
+
+    ``facts``: what the file says of itself: ``language``, ``shard``, ``model_key``, ``tokenizer`` and ``block``.
+    """
     rows = [(split, ids, size) for split, packed in blocks.items() for ids, size in packed]
     columns = [[row[i] for row in rows] for i in range(len(SCHEMA))]
-    with write_atomically(path) as partial:
-        pq.write_table(pa.table(dict(zip(SCHEMA.names, columns, strict=True)), SCHEMA), partial, compression="zstd")
+    facts = {**(facts or {}), "units": UNITS}
+    write_parquet(path, pa.table(dict(zip(SCHEMA.names, columns, strict=True)), SCHEMA), KIND, facts)
 
 
-def read_blocks(path: str | os.PathLike, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Blocks of one split: token ids [n, block] int32 and bytes [n] int64 (n may be 0)."""
-    table = pq.read_table(path, columns=SCHEMA.names)
+def read_blocks(
+    path: str | os.PathLike, split: str, expected: Mapping[str, Any] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Blocks of one split: token ids [n, block] int32 and bytes [n] int64 (n may be 0).
+
+    ArtifactError, naming the file, if it is missing or damaged, or if its facts are not the ``expected`` ones;
+    ValueError for blocks of different lengths.
+    """
+    table, _ = read_parquet(path, KIND, expected, SCHEMA.names)
     table = table.filter(pc.equal(table["split"], split))
     if not table.num_rows:
         return np.zeros((0, 0), np.int32), np.zeros(0, np.int64)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from langneurons.corpus.documents import read_documents, write_documents
+from langneurons.corpus.documents import read_foreign_documents, shard_facts, write_documents
 from langneurons.corpus.quality import Sieve
 from langneurons.downloads import RemoteFile, Repository, fetch_all, list_files, write_manifest
 
@@ -31,7 +31,7 @@ def read_file(path: str) -> Iterator[tuple[str, str]]:
     if source.stat().st_size == 0:
         raise ValueError(f"{path}: the file is empty; it must hold documents")
     if source.suffix == ".parquet":
-        yield from ((str(i), text or "") for i, text in read_documents(path))
+        yield from ((str(i), text or "") for i, text in read_foreign_documents(path))
         return
     with source.open("rb") as lines:
         for number, raw in enumerate(lines, 1):
@@ -76,7 +76,8 @@ def import_file_shard(
     path: str, out: str | os.PathLike, quality: str | os.PathLike, shard: int, shards: int, seed: int, sieve: Sieve
 ) -> None:
     """Write one shard of a file's text (:func:`file_shard`), and what was taken and left out."""
-    write_documents(out, sieve.measured(file_shard(path, shard, shards, seed, sieve)))
+    facts = shard_facts(sieve.language, shard)
+    write_documents(out, sieve.measured(file_shard(path, shard, shards, seed, sieve)), facts)
     sieve.write(quality)
     print(sieve.told())
 
@@ -123,14 +124,14 @@ def download_wikipedia_shard(
             "divide the budget of tokens"
         )
         shutil.rmtree(source, ignore_errors=True)  # of an earlier configuration
-        write_documents(out, [], filled=filled, empty=True)
+        write_documents(out, [], shard_facts(language, shard), filled=filled, empty=True)
         fetched = []
     else:
         fetched = fetch_all(where, [file], source)
         articles = sieve(shuffled_articles(source / Path(file.path).name, f"{seed}/articles/{file.path}"))
         if characters is not None:
             articles = _first(articles, -(-characters * shards // filled))
-        write_documents(out, sieve.measured(articles), filled=filled)
+        write_documents(out, sieve.measured(articles), shard_facts(language, shard), filled=filled)
         print(sieve.told())
     sieve.write(quality)
     write_manifest(manifest, fetched)

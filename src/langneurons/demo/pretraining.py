@@ -158,7 +158,8 @@ def make_model(
     texts: dict[str, list[str]] = {}
     for path in corpus:
         kept = texts.setdefault(Path(path).parent.name, [])
-        kept += [t for _, t in read_documents(path) if split_of(t, heldout_fraction, seed) == STATISTICS]
+        facts = {"language": Path(path).parent.name, "shard": Path(path).stem}
+        kept += [t for _, t in read_documents(path, facts) if split_of(t, heldout_fraction, seed) == STATISTICS]
     train_tokenizer([t for language in sorted(texts) for t in texts[language]], settings["vocabulary"], directory)
 
     from tokenizers import Tokenizer

@@ -8,12 +8,16 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from langneurons.conditions import Condition, split_intervention
-from langneurons.files import write_atomically
+from langneurons.artifacts.parquet import write_parquet
+from langneurons.artifacts.tsv import write_tsv
+from langneurons.conditions import Condition, condition_facts, split_intervention
+from langneurons.evaluation.significance import METRICS, PREDICTIONS
+from langneurons.finite import check_finite
 from langneurons.identification.mask import NeuronMask
 from langneurons.interventions import intervene, intervention_values
+
+UNITS = {task: dict.fromkeys(columns.values(), "0 to 1, of one example") for task, columns in METRICS.items()}
 
 
 def intervention(
@@ -23,11 +27,14 @@ def intervention(
     mask: str | None,
     statistics: str | None,
     site: str | None,
+    expected_statistics: Mapping | None = None,
 ):
     """A context manager for the condition's intervention on ``model``, and how many neurons it overwrites.
 
     ``model_path``: the snapshot that ``model`` was loaded from. ``none`` gives a context that does nothing and 0
-    neurons; a language without neurons likewise. ValueError on a mask of another model, of the same shape or not.
+    neurons; a language without neurons likewise. ``expected_statistics``: further facts that the statistics must have
+    (``site``, ``estimate``). ValueError on a mask of another method or model, of the same shape or not, and on
+    statistics of another language or model.
     """
     from langneurons.models.loading import snapshot_digest
     from langneurons.models.neurons import find_neurons
@@ -35,11 +42,12 @@ def intervention(
     value, method = split_intervention(condition.intervention)
     if method is None:
         return contextlib.nullcontext(), 0
-    found = NeuronMask.read(mask)
-    sites = find_neurons(model)
-    found.check_model(len(sites.layers), sites.neurons_per_layer, snapshot_digest(model_path))
+    found = NeuronMask.read(mask, {"method": method, "model_key": condition.model})
+    sites, digest = find_neurons(model), snapshot_digest(model_path)
+    found.check_model(len(sites.layers), sites.neurons_per_layer, digest)
     neurons = found.neurons(condition.language)
-    values = intervention_values(statistics, neurons, value)
+    expected = {"language": condition.language, "model_key": condition.model, "model": digest}
+    values = intervention_values(statistics, neurons, value, expected | dict(expected_statistics or {}))
     return intervene(model, neurons, values, site), found.count(condition.language)
 
 
@@ -116,11 +124,16 @@ def write_condition(
     predictions: pa.Table,
     metrics_path: str | os.PathLike,
     predictions_path: str | os.PathLike,
+    model: str | None = None,
 ) -> None:
-    """Write the one-row metrics TSV and the predictions Parquet of a condition."""
-    row = asdict(condition) | {"neurons": neurons} | dict(metrics)
-    values = [value if isinstance(value, str) else repr(value) for value in row.values()]
-    with write_atomically(predictions_path) as partial:
-        pq.write_table(predictions, partial, compression="zstd")
-    with write_atomically(metrics_path) as partial:
-        partial.write_text("\t".join(row) + "\n" + "\t".join(values) + "\n", encoding="utf-8")
+    """Write the one-row metrics TSV and the predictions Parquet of a condition.
+
+    The predictions say which condition they are of, the snapshot's digest (``model``) and the metrics, so that the two
+    files cannot be of different evaluations unnoticed. ValueError, naming the file, for a metric that is not finite.
+    """
+    numbers = {"neurons": neurons} | dict(metrics)
+    for name, value in numbers.items():
+        check_finite(value, f"{metrics_path}: {name}")
+    facts = condition_facts(condition) | {"model": model, "metrics": numbers, "units": UNITS[condition.task]}
+    write_parquet(predictions_path, predictions, PREDICTIONS, facts)
+    write_tsv(metrics_path, [*asdict(condition), *numbers], [asdict(condition) | numbers])

@@ -10,10 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from langneurons.artifacts.tsv import write_tsv
 from langneurons.evaluation.classification import inference
-from langneurons.files import write_atomically
+from langneurons.finite import check_finite
 from langneurons.identification.mask import NeuronMask
 from langneurons.progress import Progress
+
+KEYS = ("model", "method")
+"""Columns of a perplexity file that say what it is of: keys of the configuration."""
 
 COLUMNS = (
     "language",
@@ -27,7 +31,7 @@ COLUMNS = (
     "bits_per_byte_base",
     "bits_per_byte_zeroed",
 )
-"""Columns of a perplexity file."""
+"""The other columns of a perplexity file."""
 
 
 def negative_log_likelihood(
@@ -82,7 +86,8 @@ def perplexity_rows(
     of ``base``, then ``zeroed``. perplexity = exp(nats / tokens); change = zeroed - base (paper,
     section 4.2); bits per byte = nats / ln 2 / bytes (the bytes include those of each block's first token).
 
-    ValueError if a language is missing, or if the two runs did not predict the same tokens.
+    ValueError if a language is missing, if the two runs did not predict the same tokens, or if a perplexity is not
+    finite.
     """
     rows = []
     for language, (nats, tokens) in base.items():
@@ -99,26 +104,28 @@ def perplexity_rows(
                     f"{text_bytes[language]} bytes; measure both on the same text"
                 )
             size = text_bytes[language] * math.log(2)
-            before, after = _exp(nats / tokens), _exp(changed / tokens)
+            where = f"perplexity of {language}"
+            before = _perplexity(nats / tokens, where)
+            after = _perplexity(changed / tokens, f"{where} with the neurons of {source} zero")
             values = (language, source, neurons[source], tokens, text_bytes[language])
             values += (before, after, after - before, nats / size, changed / size)
             rows.append(dict(zip(COLUMNS, values, strict=True)))
     return rows
 
 
-def _exp(value: float) -> float:
+def _perplexity(nats: float, where: str) -> float:
+    """exp of nats per token. ValueError, saying ``where``, if that is no finite number."""
     try:
-        return math.exp(value)
+        perplexity = math.exp(nats)
     except OverflowError:
-        return math.inf
+        perplexity = math.inf
+    check_finite(perplexity, f"{where}, exp({nats:.6g})")
+    return perplexity
 
 
-def write_perplexity(path: str | os.PathLike, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows of :func:`perplexity_rows` as TSV, numbers in full precision."""
-    lines = ["\t".join(COLUMNS)]
-    lines += ["\t".join(v if isinstance(v, str) else repr(v) for v in (row[c] for c in COLUMNS)) for row in rows]
-    with write_atomically(path) as partial:
-        partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
+def write_perplexity(path: str | os.PathLike, rows: Sequence[Mapping[str, Any]], model: str, method: str) -> None:
+    """Write rows of :func:`perplexity_rows` as TSV, numbers in full precision; ``model`` and ``method`` are keys."""
+    write_tsv(path, [*KEYS, *COLUMNS], [{"model": model, "method": method, **row} for row in rows])
 
 
 def measure_changes(

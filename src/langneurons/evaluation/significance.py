@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
+from langneurons.conditions import Condition, condition_facts
+
+PREDICTIONS = "predictions"
 METRICS = {
     "xnli": {"accuracy": "score"},
     "xquad": {name: name for name in ("exact_match", "f1", "exact_match_model_tokens", "f1_model_tokens")},
@@ -38,13 +40,15 @@ class Predictions:
     """Scores of a condition's examples, 0 to 1, by metric [examples]; ``clusters`` [examples] are drawn together.
 
     Clusters are the paragraphs of XQuAD's questions (answers from one paragraph stand or fall together), and the
-    examples themselves in XNLI.
+    examples themselves in XNLI. ``metrics`` and ``model`` (digest of the snapshot): what the file says of itself.
     """
 
     path: str
     ids: tuple[str, ...]
     clusters: np.ndarray
     scores: Mapping[str, np.ndarray]
+    metrics: Mapping[str, float | int] = field(default_factory=dict)
+    model: str | None = None
 
 
 def wilson(correct: int, total: int, level: float = 0.95) -> tuple[float, float]:
@@ -139,29 +143,21 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted.tolist()
 
 
-def read_predictions(path: str | os.PathLike, task: str) -> Predictions:
+def read_predictions(path: str | os.PathLike, task: str, expected: Condition | None = None) -> Predictions:
     """The scores in a condition's predictions file.
 
-    ValueError naming the file if it is not there or no Parquet file, lacks a column, holds no example, an example
-    without an id, an id twice, or a score that does not lie between 0 and 1.
+    ArtifactError, naming the file, if it is not there, damaged, or of another condition than ``expected``; ValueError,
+    naming it too, if it lacks a column, holds no example, an example without an id, an id twice, or a score that does
+    not lie between 0 and 1.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    from langneurons.artifacts.parquet import read_parquet
 
     path = os.fspath(path)
     if task not in METRICS:
         raise ValueError(f"unknown task {task!r}; write one of {', '.join(METRICS)}")
-    if not Path(path).is_file():
-        raise ValueError(f"{path}: there is no such file; evaluate this condition")
     wanted = ["id", *(["paragraph"] if task == "xquad" else []), *METRICS[task].values()]
-    try:
-        with pq.ParquetFile(path) as file:
-            lacking = [name for name in wanted if name not in file.schema_arrow.names]
-            if lacking:
-                raise ValueError(f"{path}: no column {', '.join(lacking)}; evaluate this condition again")
-            table = file.read(columns=wanted)
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{path}: is no Parquet file ({error}); evaluate this condition again") from None
+    facts = {} if expected is None else condition_facts(expected)
+    table, said = read_parquet(path, PREDICTIONS, {"task": task, **facts}, wanted)
     ids = table["id"].to_pylist()
     if not ids:
         raise ValueError(f"{path}: holds no example; evaluate this condition again")
@@ -177,7 +173,7 @@ def read_predictions(path: str | os.PathLike, task: str) -> Predictions:
         if not ((values >= 0) & (values <= 1)).all():
             raise ValueError(f"{path}: {METRICS[task][metric]} has values that are not from 0 to 1; evaluate again")
     clusters = np.array(table["paragraph"].to_pylist() if task == "xquad" else ids)
-    return Predictions(path, tuple(ids), clusters, scores)
+    return Predictions(path, tuple(ids), clusters, scores, said.get("metrics") or {}, said.get("model"))
 
 
 def interval(
@@ -203,6 +199,8 @@ def compare(a: Predictions, b: Predictions, metric: str, resamples: int = RESAMP
             f"{a.path} and {b.path} do not hold the same examples ({len(a.ids)} and {len(b.ids)}; {without} has no "
             f"{example!r}); evaluate both conditions again"
         )
+    if a.model != b.model:
+        raise ValueError(f"{a.path} and {b.path} are of different snapshots of the model; evaluate both again")
     order = np.array([place[example] for example in a.ids])
     if (a.clusters != b.clusters[order]).any():
         raise ValueError(f"{a.path} and {b.path} assign examples to different paragraphs; evaluate both again")

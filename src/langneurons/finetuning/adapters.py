@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from peft.tuners.lora.layer import LoraLayer
 
-from langneurons.files import telling_of_a_full_disk
+from langneurons.artifacts.directories import SEAL, open_directory, seal_directory
+from langneurons.artifacts.facts import compare
+from langneurons.files import write_directory_atomically
 from langneurons.finetuning.masked_lora import ADAPTER, masked_layers
+from langneurons.finite import check_finite
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -24,7 +27,8 @@ if TYPE_CHECKING:
 PREFIX = "base_model.model."
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
-METADATA = "langneurons.json"
+METADATA = SEAL
+KIND = "adapter"
 CARD = "README.md"
 
 
@@ -36,49 +40,55 @@ def save_adapter(peft_model: PeftModel, directory: str | os.PathLike, metadata: 
     ``base_repository`` and ``base_revision``, or the name where there are none, tell PEFT which base to load. ``card``
     is the text of README.md. The bytes depend on the weights, the metadata and the card alone.
 
-    Raises ValueError if ``base_model`` is missing or a path, DiskFull if there is no space; then nothing is left.
+    Raises ValueError if ``base_model`` is missing or a path, or for a weight that is not finite; DiskFull if there is
+    no space; then nothing is left.
     """
     name = metadata.get("base_model")
     if not isinstance(name, str) or not name or name.startswith((".", "~", "/")) or os.path.isabs(name):
         raise ValueError(f"metadata: base_model is {name!r}; write the model's name, as llama-3.1-8b, not a path")
     told = json.dumps(metadata, sort_keys=True, ensure_ascii=False)
-    target = Path(directory)
-    partial = target.with_name(target.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
     config = adapter_config(peft_model, metadata.get("base_repository") or name, metadata.get("base_revision"))
-    try:
-        with telling_of_a_full_disk(target, "the adapter", "none is left there, and training's last checkpoint stays"):
-            partial.mkdir(parents=True)
-            _write_safetensors(adapter_tensors(peft_model), partial / WEIGHTS, {"format": "pt", "langneurons": told})
-            _write_json(partial / CONFIG, config)
-            _write_json(partial / METADATA, metadata)
-            if card is not None:
-                (partial / CARD).write_text(card, encoding="utf-8")
-            if target.exists():
-                shutil.rmtree(target)
-            os.replace(partial, target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    tensors = adapter_tensors(peft_model)
+    _check_weights(tensors, directory)
+    kept = "none is left there, and training's last checkpoint stays"
+    with write_directory_atomically(directory, "the adapter", kept) as partial:
+        _write_safetensors(tensors, partial / WEIGHTS, {"format": "pt", "langneurons": told})
+        _write_json(partial / CONFIG, config)
+        if card is not None:
+            (partial / CARD).write_text(card, encoding="utf-8")
+        seal_directory(partial, KIND, metadata)
 
 
-def load_adapter(base: torch.nn.Module, directory: str | os.PathLike, base_digest: str | None = None) -> PeftModel:
+def load_adapter(
+    base: torch.nn.Module,
+    directory: str | os.PathLike,
+    base_digest: str | None = None,
+    expected: Mapping[str, Any] | None = None,
+) -> PeftModel:
     """Put the adapter in ``directory`` on ``base`` by plain PEFT; evaluation mode, nothing trains.
 
-    Raises ValueError if the directory holds no adapter, one for another kind of model, or, with the snapshot's
-    ``base_digest``, one that was trained on another snapshot.
+    ``base_digest``: of the snapshot that ``base`` was loaded from; ``expected``: further metadata that the adapter must
+    have (``base_model``, ``task``, ``finetuning``, ``quantization``, ``dtype``).
+
+    Raises ValueError if the directory holds no adapter, one whose files are damaged or not those that were written
+    with it, one for another kind of model or another snapshot, one that is not the expected one, or one with a weight
+    that is not finite.
     """
     from peft import PeftModel
-    from peft.utils import load_peft_weights
 
     missing = [name for name in (CONFIG, WEIGHTS) if not (Path(directory) / name).is_file()]
     if missing:
         raise ValueError(f"{directory}: the adapter lacks {' and '.join(missing)}; fine-tune it again")
+    facts, _ = open_directory(directory, KIND)
     if base_digest is not None:
-        _check_base(Path(directory) / METADATA, base_digest)
+        _check_base(directory, facts, base_digest)
+    compare(directory, facts, expected)
+    held = _read_weights(directory)
+    _check_weights(held, directory)
     model = PeftModel.from_pretrained(base, str(directory), is_trainable=False)
-    held, expected = set(load_peft_weights(str(directory), device="cpu")), set(adapter_tensors(model))
-    if held != expected:
-        odd = sorted(held ^ expected)[0]
+    wanted = set(adapter_tensors(model))
+    if set(held) != wanted:
+        odd = sorted(set(held) ^ wanted)[0]
         raise ValueError(f"{directory}: the adapter belongs to another model or task ({odd} has no counterpart)")
     return model.eval()
 
@@ -109,15 +119,35 @@ def adapter_config(peft_model: PeftModel, base_model: str, revision: str | None 
     return config
 
 
-def _check_base(path: Path, digest: str) -> None:
-    trained_on = json.loads(path.read_text(encoding="utf-8")).get("base_digest") if path.is_file() else None
+def _check_base(directory: str | os.PathLike, facts: Mapping[str, Any], digest: str) -> None:
+    trained_on = facts.get("base_digest")
     if trained_on is None:
-        raise ValueError(f"{path}: does not say which base the adapter belongs to; fine-tune it again")
+        raise ValueError(f"{directory}: does not say which base the adapter belongs to; fine-tune it again")
     if trained_on != digest:
         raise ValueError(
-            f"{path}: the adapter was trained on snapshot {trained_on[:12]}, the model is {digest[:12]}; fine-tune "
-            "this snapshot"
+            f"{directory}: the adapter was trained on snapshot {trained_on[:12]}, the model is {digest[:12]}; "
+            "fine-tune this snapshot"
         )
+
+
+def _read_weights(directory: str | os.PathLike) -> dict[str, torch.Tensor]:
+    """The tensors in the adapter's file. ValueError naming it if it cannot be read."""
+    from peft.utils import load_peft_weights
+    from safetensors import SafetensorError
+
+    try:
+        return load_peft_weights(str(directory), device="cpu")
+    except (SafetensorError, OSError, ValueError) as error:
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"{Path(directory) / WEIGHTS}: cannot be read ({said}); fine-tune again") from error
+
+
+def _check_weights(tensors: Mapping[str, torch.Tensor], directory: str | os.PathLike) -> None:
+    """ValueError, naming the file and the first tensor, for a weight that is not finite."""
+    for name, tensor in tensors.items():
+        if not bool(tensor.isfinite().all()):
+            advice = "fine-tune again, with a lower learning_rate if its loss was not finite"
+            check_finite(tensor.float().numpy(), f"{Path(directory) / WEIGHTS}: {name}", advice=advice)
 
 
 def _write_json(path: Path, content: dict) -> None:

@@ -34,15 +34,19 @@ def finetune(
     repository: str | None = None,
     revision: str | None = None,
     gradient_checkpointing: bool = False,
+    train_facts: Mapping | None = None,
+    validation_facts: Mapping | None = None,
 ) -> list[dict]:
     """Train LoRA on attention, and on the mask's neurons, and write the adapter (paper, appendix B.3) and its curve.
 
     ``finetuning`` is ``base`` or ``languages@method``; ``settings`` are the keys of the configuration's
     ``finetuning.{task}`` that change the result (``targets`` only with neurons); ``name`` is the model's key,
     ``repository`` and ``revision`` where on the Hub it is from. The first ``settings["validation"]`` examples of
-    ``validation_path`` give the validation loss. Returns the curve (``training.train``).
+    ``validation_path`` give the validation loss. ``train_facts`` and ``validation_facts``: the language and the split
+    that these files must be of. Returns the curve (``training.train``).
 
-    Raises ValueError for a mask of another model, and what ``train`` and ``save_adapter`` raise.
+    Raises ValueError for a mask of another model or method, for other task data than said, and what ``train`` and
+    ``save_adapter`` raise.
     """
     import functools
 
@@ -55,20 +59,22 @@ def finetune(
     from langneurons.models.loading import load_base, load_tokenizer, snapshot_digest
     from langneurons.models.neurons import find_neurons
     from langneurons.tasks import xnli, xquad
-    from langneurons.tasks.sources import read_task
+    from langneurons.tasks.files import read_task
 
     kind, task_type = KINDS[task]
     tokenizer = load_tokenizer(model_path)
 
-    def encoded(path, count=None):
-        table = read_task(path, task)[:count]
+    def encoded(path, facts, count=None):
+        table = read_task(path, task, facts)[:count]
         if task == "xnli":
             return xnli.encode(table, tokenizer, max_tokens)
         return xquad.encode_training(table, tokenizer, max_tokens, prompt)
 
-    training = encoded(train_path)
+    training = encoded(train_path, train_facts)
     print(f"{len(training.examples)} examples; {training.dropped} dropped as longer than {max_tokens} tokens")
-    validation = encoded(validation_path, settings["validation"]).examples if validation_path else None
+    validation = None
+    if validation_path:
+        validation = encoded(validation_path, validation_facts, settings["validation"]).examples
 
     model = load_base(model_path, kind, quantization, dtype)
     digest = snapshot_digest(model_path)
@@ -79,7 +85,7 @@ def finetune(
     metadata |= {"quantization": quantization, "dtype": dtype}
     rows = None
     if method:
-        mask = NeuronMask.read(mask_path)
+        mask = NeuronMask.read(mask_path, {"method": method, "model_key": name})
         sites = find_neurons(model)
         try:
             mask.check_model(len(sites.layers), sites.neurons_per_layer, digest)
@@ -121,7 +127,7 @@ def finetune(
         bf16=dtype == "bfloat16",
         gradient_checkpointing=gradient_checkpointing,
     )
-    write_curve(trained.curve, curve_path)
+    write_curve(trained.curve, curve_path, {"model": name, "task": task, "finetuning": finetuning})
     save_adapter(model, adapter_path, metadata, model_card(metadata))
     shutil.rmtree(trained.checkpoints)
     with contextlib.suppress(OSError):  # not empty: checkpoints of other parameters

@@ -7,27 +7,42 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from langneurons.artifacts.facts import compare
+from langneurons.finite import check_finite
 from langneurons.identification.mask import NeuronMask, mask_from
 
 
-def identify(method: str, spec: Mapping, activations: Mapping[str, Sequence[str | os.PathLike]]) -> NeuronMask:
+def identify(
+    method: str,
+    spec: Mapping,
+    activations: Mapping[str, Sequence[str | os.PathLike]],
+    model_key: str | None = None,
+    shards: Sequence[str] | None = None,
+) -> NeuronMask:
     """The mask of ``spec`` (kind lape or activation_probability) from the counts of each language.
 
     ``activations``: language -> its files of counts, which are added up: the merged one, or some of its shards.
-    ``spec`` holds the keys of the configuration's method. Raises ValueError naming the file if the counts
-    are of different models or shapes.
+    ``spec`` holds the keys of the configuration's method. Raises ValueError naming the file if the counts are of
+    different models or shapes, of another language than said, or (where given) not of the model ``model_key``, or not
+    of exactly these ``shards`` together.
     """
+    wanted = {} if model_key is None else {"model_key": model_key}
     if spec["kind"] == "lape":
         from langneurons.activations.storage import read_positive
         from langneurons.identification.lape import select_lape
 
         probabilities, model = {}, _SameModel()
         for language, paths in activations.items():
-            active, seen = np.int64(0), 0
+            active, seen, held = np.int64(0), 0, []
             for path in paths:
-                positive, tokens, metadata = read_positive(path)
+                positive, tokens, metadata = read_positive(path, wanted | {"language": language})
+                held += metadata["shards"]
                 model.check(path, metadata["model"], positive.shape)
                 active, seen = active + positive, seen + tokens
+            if shards is not None:
+                compare(", ".join(map(os.fspath, paths)), {"shards": sorted(held)}, {"shards": sorted(shards)})
+            if not seen:
+                raise ValueError(f"{paths[0]}: the counts of {language} are of no token; add text to its corpus")
             probabilities[language] = active / seen
         chosen = select_lape(probabilities, spec["top_fraction"], spec["activity_quantile"])
     else:
@@ -35,7 +50,8 @@ def identify(method: str, spec: Mapping, activations: Mapping[str, Sequence[str 
 
         relevance, tokens, model = {}, {}, _SameModel()
         for language, paths in activations.items():
-            relevance[language], tokens[language] = _relevance(paths, spec, model)
+            expected = wanted | {"language": language} | ({} if shards is None else {"shards": shards})
+            relevance[language], tokens[language] = _relevance(paths, spec, model, expected)
         chosen = select_by_relevance(relevance, tokens, spec["top_fraction"])
     entries, scores, details = chosen
     layers, width = model.shape
@@ -51,12 +67,14 @@ def identify(method: str, spec: Mapping, activations: Mapping[str, Sequence[str 
     )
 
 
-def _relevance(paths: Sequence[str | os.PathLike], spec: Mapping, model: _SameModel) -> tuple[np.ndarray, int]:
+def _relevance(
+    paths: Sequence[str | os.PathLike], spec: Mapping, model: _SameModel, expected: Mapping
+) -> tuple[np.ndarray, int]:
     """Share of tokens above the threshold [L, D] (paper, section 2.1), and the number of tokens."""
     from langneurons.activations import statistics
     from langneurons.activations.storage import sum_files
 
-    counts, metadata = sum_files(paths)
+    counts, metadata = sum_files(paths, expected)
     model.check(paths[0], metadata["model"], counts.shape)
     percentile = spec["percentile"]
     if spec["threshold"] == "batch_mean":
@@ -65,15 +83,26 @@ def _relevance(paths: Sequence[str | os.PathLike], spec: Mapping, model: _SameMo
         thresholds = statistics.layer_percentile(counts, percentile)[:, None]
     else:
         thresholds = statistics.model_percentile(counts, percentile)
+    check_finite(thresholds, f"{paths[0]}: the threshold of Act Prob", ("layer", "neuron"), advice="collect again")
     shape = counts.shape
     return statistics.share_above(counts, np.broadcast_to(thresholds, shape)), counts.tokens
 
 
-def identify_random(method: str, spec: Mapping, masks: list[str | os.PathLike]) -> NeuronMask:
-    """Random neurons, as many a layer and language as the masks that ``spec["references"]`` names by language."""
+def identify_random(
+    method: str, spec: Mapping, masks: Mapping[str, str | os.PathLike], model_key: str | None = None
+) -> NeuronMask:
+    """Random neurons, as many a layer and language as the masks that ``spec["references"]`` names by language.
+
+    ``masks``: method -> its file. Raises ValueError, naming the file, for a mask of another method, of another model
+    than ``model_key`` (where given), or of another snapshot than the others.
+    """
     from langneurons.identification.random_control import select_random
 
-    read = {mask.method: mask for mask in map(NeuronMask.read, masks)}
+    wanted = {} if model_key is None else {"model_key": model_key}
+    read, model = {}, _SameModel()
+    for name, path in masks.items():
+        read[name] = NeuronMask.read(path, wanted | {"method": name})
+        model.check(path, read[name].model, (read[name].layers, read[name].neurons_per_layer))
     reference = {language: read[name].neurons(language) for language, name in spec["references"].items()}
     one = next(iter(read.values()))
     entries, scores = select_random(reference, one.neurons_per_layer, spec["seed"])
@@ -100,4 +129,4 @@ class _SameModel:
         if not self.digest:
             self.digest, self.shape = digest, shape
         elif (digest, shape) != (self.digest, self.shape):
-            raise ValueError(f"{path}: counts of another model than the other languages'; collect them again")
+            raise ValueError(f"{path}: of another model than the files before it; make them again from one model")

@@ -7,13 +7,16 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from langneurons.files import write_atomically
+from langneurons.artifacts.facts import AGAIN, ArtifactError
+from langneurons.finite import check_finite
 
 Entries = dict[str, dict[int, np.ndarray]]
-_KEY = b"langneurons"
+KIND = "neuron mask"
+UNITS = {"layer": "from 0", "neuron": "from 0", "score": "as the method measures it"}
 _FACTS = ("method", "languages", "layers", "neurons_per_layer", "model", "details")
 
 
@@ -61,6 +64,7 @@ class NeuronMask:
             raise ValueError(f"{where}: a neuron is outside 0 to {self.neurons_per_layer - 1}")
         if scores.dtype != np.float64 or scores.shape != indices.shape:
             raise ValueError(f"{where}: {len(indices)} neurons but scores {scores.dtype}{scores.shape}; give one each")
+        check_finite(scores, f"{where}: the score", ("neuron",), indices, "identify the neurons again")
 
     def neurons(self, language: str) -> dict[int, np.ndarray]:
         """Layer -> sorted int64 indices of one language; empty for a language without neurons."""
@@ -104,10 +108,14 @@ class NeuronMask:
                 "identify the neurons of this snapshot"
             )
 
-    def write(self, path: str | os.PathLike) -> None:
-        """Write the Parquet file: layer, neuron (int32), language, score (float64), by language, layer, neuron."""
+    def write(self, path: str | os.PathLike, **facts: Any) -> None:
+        """Write the Parquet file: layer, neuron (int32), language, score (float64), by language, layer, neuron.
+
+        ``facts``: what the file says of itself beside the mask's own: ``model_key`` and, of half of the text, ``half``.
+        """
         import pyarrow as pa
-        import pyarrow.parquet as pq
+
+        from langneurons.artifacts.parquet import write_parquet
 
         parts = [
             (language, layer, indices, self.scores[language][layer])
@@ -120,26 +128,23 @@ class NeuronMask:
             "language": pa.array([p[0] for p in parts for _ in p[2]], pa.string()),
             "score": pa.array(np.concatenate([p[3] for p in parts] or [[]]), pa.float64()),
         }
-        facts = _to_json({name: getattr(self, name) for name in _FACTS})
-        table = pa.table(columns).replace_schema_metadata({_KEY: facts})
-        with write_atomically(path) as partial:
-            pq.write_table(table, partial, compression="zstd")
+        own = json.loads(_to_json({name: getattr(self, name) for name in _FACTS}))
+        write_parquet(path, pa.table(columns), KIND, {**own, **facts, "units": UNITS})
 
     @classmethod
-    def read(cls, path: str | os.PathLike) -> NeuronMask:
-        """Read what ``write`` wrote. Raises ValueError if the file is no neuron mask."""
-        import pyarrow.parquet as pq
+    def read(cls, path: str | os.PathLike, expected: Mapping[str, Any] | None = None) -> NeuronMask:
+        """Read what ``write`` wrote.
 
-        with pq.ParquetFile(path) as file:
-            table = file.read()
-        facts = (table.schema.metadata or {}).get(_KEY)
-        if facts is None or not {"layer", "neuron", "language", "score"} <= set(table.column_names):
-            raise ValueError(f"{path} is no neuron mask; write a file of {{results}}/{{model}}/neurons/ instead")
-        facts = json.loads(facts)
-        missing = [name for name in _FACTS if name not in facts]
-        if missing:
-            raise ValueError(f"{path}: its metadata lack {', '.join(missing)}; identify the neurons again")
-        facts = {name: facts[name] for name in _FACTS} | {"languages": tuple(facts["languages"])}
+        ArtifactError, naming the file, if it is missing, damaged, no neuron mask, or if its facts (``method``,
+        ``languages``, ``model``, ``model_key``, ``half``) are not the ``expected`` ones; ValueError, naming it too, for
+        parts that do not fit each other.
+        """
+        from langneurons.artifacts.parquet import read_parquet
+
+        table, said = read_parquet(path, KIND, expected, ("layer", "neuron", "language", "score"))
+        if missing := [name for name in _FACTS if name not in said]:
+            raise ArtifactError(f"{path}: does not say its {', '.join(missing)}; {AGAIN}")
+        facts = {name: said[name] for name in _FACTS} | {"languages": tuple(said["languages"])}
         layer, neuron, score = (np.asarray(table[name]) for name in ("layer", "neuron", "score"))
         language = table["language"].to_numpy()
         entries: Entries = {}
@@ -147,7 +152,10 @@ class NeuronMask:
         for code in dict.fromkeys(language.tolist()):
             rows = language == code
             entries[code], scores[code] = by_layer(layer[rows], neuron[rows], score[rows])
-        return cls(entries=entries, scores=scores, **facts)
+        try:
+            return cls(entries=entries, scores=scores, **facts)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
 
 
 def mask_from(
@@ -201,7 +209,10 @@ def by_layer(
 
 def _to_json(facts: dict) -> bytes:
     """Canonical JSON; numbers of numpy become Python's, so that a file says what the memory said."""
-    return json.dumps(facts, sort_keys=True, allow_nan=False, default=_plain).encode()
+    try:
+        return json.dumps(facts, sort_keys=True, allow_nan=False, default=_plain).encode()
+    except ValueError as error:
+        raise ValueError(f"mask {facts['method']}: details cannot be written ({error})") from None
 
 
 def _plain(value: object):

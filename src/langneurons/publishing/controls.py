@@ -5,7 +5,6 @@ pandas is imported inside the functions, so that importing this module stays lig
 
 from __future__ import annotations
 
-import csv
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from langneurons.artifacts.tsv import read_tsv
 from langneurons.conditions import Condition, ControlRow
 from langneurons.evaluation.significance import RESAMPLES, Predictions, compare, holm, paired_bootstrap
 from langneurons.identification.mask import NeuronMask
@@ -123,7 +123,10 @@ def split_half(
 
     lines = []
     for (model, method), paths in masks.items():
-        even, odd = map(NeuronMask.read, paths)
+        even, odd = (
+            NeuronMask.read(path, {"model_key": model, "method": method, "half": half})
+            for path, half in zip(paths, ("even", "odd"), strict=True)
+        )
         for language in even.languages:
             found = agreement(even, odd, language)
             numbers = (found.first, found.second, found.shared, found.jaccard, found.by_chance)
@@ -145,7 +148,7 @@ def relevance_spread(masks: Mapping[tuple[str, str], str | os.PathLike], titles:
 
     lines = []
     for (model, method), path in masks.items():
-        mask = NeuronMask.read(path)
+        mask = NeuronMask.read(path, {"model_key": model, "method": method})
         for language in mask.languages:
             found = mask.details.get(language)
             if not isinstance(found, dict) or not {"spread", "sampling_noise", "degenerate"} <= found.keys():
@@ -172,7 +175,7 @@ def perplexity_change(
 
     lines = []
     for (model, method), path in paths.items():
-        for row in read_changes(path):
+        for row in read_changes(path, {"model": model, "method": method}):
             base, change, bits, zeroed = (row[name] for name in PERPLEXITY)
             pair = (row["language"], row["zeroed"], row["neurons"])
             lines.append((titles[model], method, *pair, base, change, bits, zeroed - bits))
@@ -180,29 +183,23 @@ def perplexity_change(
     return pd.DataFrame(lines, columns=["model", "method", "language", "zeroed", "neurons", *names])
 
 
-def read_changes(path: str | os.PathLike) -> list[dict]:
+def read_changes(path: str | os.PathLike, expected: Mapping[str, str] | None = None) -> list[dict]:
     """Rows of a perplexity file: language, zeroed, neurons (int) and the columns of ``PERPLEXITY`` (float).
 
-    ValueError naming the file for a missing column, a value that is no number, a pair that stands there twice, or no
-    row.
+    ``expected``: the ``model`` and ``method`` (keys) that it must be of. ValueError naming the file for one that is
+    damaged or of another model or method, a missing column, a value that is no number, or a pair that stands there
+    twice.
     """
-    with open(path, encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file, delimiter="\t")
-        lacking = [c for c in ("language", "zeroed", "neurons", *PERPLEXITY) if c not in (reader.fieldnames or ())]
-        if lacking:
-            raise ValueError(f"{path}: no column {', '.join(lacking)}; measure the perplexity again")
-        rows, seen = [], set()
-        for row in reader:
-            pair = (row["language"], row["zeroed"])
-            try:
-                numbers = {name: float(row[name]) for name in PERPLEXITY} | {"neurons": int(row["neurons"])}
-            except (TypeError, ValueError):
-                numbers = {"change": math.nan}
-            if pair in seen or not all(map(math.isfinite, numbers.values())):
-                what = "stands there twice" if pair in seen else "has a value that is no number"
-                raise ValueError(f"{path}: text {pair[0]} with {pair[1]} at zero {what}; measure the perplexity again")
-            seen.add(pair)
-            rows.append({"language": pair[0], "zeroed": pair[1], **numbers})
-    if not rows:
-        raise ValueError(f"{path}: holds no row; measure the perplexity again")
+    rows, seen = [], set()
+    for row in read_tsv(path, ("language", "zeroed", "neurons", *PERPLEXITY), expected):
+        pair = (row["language"], row["zeroed"])
+        try:
+            numbers = {name: float(row[name]) for name in PERPLEXITY} | {"neurons": int(row["neurons"])}
+        except ValueError:
+            numbers = {"change": math.nan}
+        if pair in seen or not all(map(math.isfinite, numbers.values())):
+            what = "stands there twice" if pair in seen else "has a value that is no number"
+            raise ValueError(f"{path}: text {pair[0]} with {pair[1]} at zero {what}; measure the perplexity again")
+        seen.add(pair)
+        rows.append({"language": pair[0], "zeroed": pair[1], **numbers})
     return rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import altair as alt
@@ -15,15 +15,23 @@ POINTS = 40  # of a line, at most: each is the mean of as many steps as that tak
 COLORS = alt.Scale(scheme="viridis", reverse=True)
 
 
-def finetuning_curves(tsv_paths: Sequence[str | os.PathLike], title: str, width: int, height: int) -> alt.LayerChart:
+def finetuning_curves(
+    tsv_paths: Sequence[str | os.PathLike],
+    title: str,
+    width: int,
+    height: int,
+    expected: Mapping[str, str] | None = None,
+) -> alt.LayerChart:
     """Lines: training loss of each fine-tuning, smoothed; points: its validation loss at the end of each epoch.
 
-    A fine-tuning's name is its file's. Raises ValueError naming the file for a curve that cannot be read.
+    A fine-tuning's name is its file's. ``expected``: the ``model`` and ``task`` that the curves must be of; then each
+    must be of the fine-tuning that its name says, too. Raises ValueError naming the file for a curve that cannot be
+    read, or is of another fine-tuning.
     """
     names = [Path(path).stem for path in tsv_paths]
     lines, points = [], []
     for name, path in zip(names, tsv_paths, strict=True):
-        curve = read_curve(path)
+        curve = read_curve(path, None if expected is None else {**expected, "finetuning": name})
         lines += [{"finetuning": name, **point} for point in smoothed(curve)]
         points += [
             {"finetuning": name, "epoch": row["epoch"], "loss": row["validation_loss"]}

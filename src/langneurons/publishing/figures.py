@@ -1,21 +1,22 @@
 """Figures: what a neuron mask or a perplexity table says, as Altair charts, and saving them byte for byte the same.
 
 Every chart reads dark as much: colours run light to dark and are safe for colour-blind readers, and text in a cell is
-black or white by the luminance of the cell. ``width`` and ``height`` are pixels of the plotting area.
+black or white by the luminance of the cell. ``width`` and ``height`` are pixels of the plotting area. ``expected``: the
+facts (``model_key`` and ``method``; of a perplexity file ``model`` and ``method``) that the file drawn must have.
 """
 
 from __future__ import annotations
 
-import csv
 import html
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import altair as alt
 import numpy as np
 
+from langneurons.artifacts.tsv import read_tsv
 from langneurons.files import write_atomically
 from langneurons.identification.mask import NeuronMask
 
@@ -27,9 +28,11 @@ CHANGE = ("language", "zeroed", "neurons", "change")
 ENDINGS = (".svg", ".html", ".pdf")
 
 
-def neuron_counts(mask_path: str | os.PathLike, title: str, width: int, height: int) -> alt.Chart:
+def neuron_counts(
+    mask_path: str | os.PathLike, title: str, width: int, height: int, expected: Mapping[str, str] | None = None
+) -> alt.Chart:
     """Bars: number of neurons of each language of the mask, with the number; also of languages without any."""
-    mask = NeuronMask.read(mask_path)
+    mask = NeuronMask.read(mask_path, expected)
     values = [{"language": code, "neurons": mask.count(code)} for code in mask.languages]
     most = max(record["neurons"] for record in values) or 1
     chart = alt.Chart(alt.Data(values=values)).encode(
@@ -44,9 +47,11 @@ def neuron_counts(mask_path: str | os.PathLike, title: str, width: int, height: 
     return _finish(bars + numbers, title, [f"Neurons of each language ({mask.method})"], width, height)
 
 
-def neuron_overlap(mask_path: str | os.PathLike, title: str, width: int, height: int) -> alt.Chart:
+def neuron_overlap(
+    mask_path: str | os.PathLike, title: str, width: int, height: int, expected: Mapping[str, str] | None = None
+) -> alt.Chart:
     """Heat map: number of neurons that two languages share, grey where none; on the diagonal a language's own."""
-    mask = NeuronMask.read(mask_path)
+    mask = NeuronMask.read(mask_path, expected)
     sets = {code: _flat(mask, code) for code in mask.languages}
     values = [
         {"language": a, "other": b, "shared": int(np.intersect1d(sets[a], sets[b], assume_unique=True).size)}
@@ -69,9 +74,11 @@ def neuron_overlap(mask_path: str | os.PathLike, title: str, width: int, height:
     return _finish(none + cells + numbers, title, lines, width, height)
 
 
-def neuron_layers(mask_path: str | os.PathLike, title: str, width: int, height: int) -> alt.Chart:
+def neuron_layers(
+    mask_path: str | os.PathLike, title: str, width: int, height: int, expected: Mapping[str, str] | None = None
+) -> alt.Chart:
     """Heat map: number of neurons of each language in each layer, counted from 0; grey where there is none."""
-    mask = NeuronMask.read(mask_path)
+    mask = NeuronMask.read(mask_path, expected)
     values = []
     for code in mask.languages:
         found = mask.neurons(code)
@@ -92,7 +99,9 @@ def neuron_layers(mask_path: str | os.PathLike, title: str, width: int, height: 
     return _finish(none + cells, title, lines, width, height)
 
 
-def perplexity_change(tsv_path: str | os.PathLike, title: str, width: int, height: int) -> alt.Chart:
+def perplexity_change(
+    tsv_path: str | os.PathLike, title: str, width: int, height: int, expected: Mapping[str, str] | None = None
+) -> alt.Chart:
     """Matrix: change of perplexity of a text (column) with the neurons of a language (row) at zero.
 
     The method is the name of the file. Orange is worse, blue better, pale no change. The scale is symmetric, linear
@@ -101,7 +110,7 @@ def perplexity_change(tsv_path: str | os.PathLike, title: str, width: int, heigh
     a change that is no number.
     """
     lines = [f"Change of perplexity with a language's neurons at zero ({Path(tsv_path).stem})"]
-    return change_matrix(_read_changes(tsv_path), title, lines, width, height, printed=0.01)
+    return change_matrix(_read_changes(tsv_path, expected), title, lines, width, height, printed=0.01)
 
 
 def change_matrix(
@@ -171,14 +180,9 @@ def _band(channel: type[alt.X] | type[alt.Y], field: str, title: str, order: Ite
     return channel(field, type="ordinal", title=title, sort=list(order))
 
 
-def _read_changes(path: str | os.PathLike) -> list[dict]:
+def _read_changes(path: str | os.PathLike, expected: Mapping[str, str] | None) -> list[dict]:
     """The perplexity file's rows: language, zeroed, neurons, change (None if empty) and the label to print."""
-    with open(path, encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file, delimiter="\t")
-        lacking = [name for name in CHANGE if name not in (reader.fieldnames or ())]
-        if lacking:
-            raise ValueError(f"{path}: no column {', '.join(lacking)}; measure the perplexity again")
-        rows = list(reader)
+    rows = read_tsv(path, CHANGE, expected)
     changes = {}
     for row in rows:
         pair = row["zeroed"], row["language"]
@@ -188,14 +192,12 @@ def _read_changes(path: str | os.PathLike) -> list[dict]:
         try:
             change = float(row["change"]) if row["change"] else None
             neurons = int(row["neurons"])
-        except (ValueError, TypeError):
+        except ValueError:
             change, neurons = math.nan, 0
         if change is not None and not math.isfinite(change):
             raise ValueError(f"{where}: change or neurons is no number; measure the perplexity again")
         values = (pair[1], pair[0], neurons, change)
         changes[pair] = dict(zip(CHANGE, values, strict=True)) | {"label": _short(change)}
-    if not changes:
-        raise ValueError(f"{path}: holds no row; measure the perplexity again")
     return list(changes.values())
 
 

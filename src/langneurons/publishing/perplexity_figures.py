@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,14 +16,16 @@ if TYPE_CHECKING:
 STEP = 0.001
 
 
-def bits_per_byte_change(tsv_path: str | os.PathLike, title: str, width: int, height: int) -> alt.Chart:
+def bits_per_byte_change(
+    tsv_path: str | os.PathLike, title: str, width: int, height: int, expected: Mapping[str, str] | None = None
+) -> alt.Chart:
     """Matrix: change of the bits per byte of a text (column) with the neurons of a language (row) at zero.
 
     The method is the name of the file; the colours are those of ``figures.perplexity_change``. Raises ValueError
     naming the file as ``controls.read_changes``.
     """
     changes = []
-    for row in read_changes(tsv_path):
+    for row in read_changes(tsv_path, expected):
         change = row["bits_per_byte_zeroed"] - row["bits_per_byte_base"]
         pair = {name: row[name] for name in ("language", "zeroed", "neurons")}
         changes.append(pair | {"change": change, "label": _label(change)})

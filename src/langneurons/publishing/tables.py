@@ -5,14 +5,15 @@ pandas and pyarrow are imported inside the functions, so that importing this mod
 
 from __future__ import annotations
 
-import csv
 import math
 import os
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from langneurons.artifacts.tsv import read_tsv
 from langneurons.conditions import Condition, Row
 from langneurons.files import write_atomically
 from langneurons.publishing.table_formats import MARK, printed, to_latex, to_markdown, to_tsv
@@ -35,16 +36,18 @@ NO_METHOD = "Rows without a method: the source language without intervention."
 Metrics = dict[Condition, dict[str, float | int]]
 
 
-def read_metrics(paths: Iterable[str | os.PathLike]) -> Metrics:
+def read_metrics(paths: Iterable[str | os.PathLike] | Mapping[Condition, str | os.PathLike]) -> Metrics:
     """Read one-row metric files: condition -> neurons, examples, dropped (counts) and metrics in percent, 0 to 100.
 
-    Raises ValueError naming the file for a file that is not there, has not exactly one row, lacks a column, holds
-    nothing or no number where one belongs, or repeats the condition of another file.
+    ``paths``: the files, or condition -> its file. Raises ValueError naming the file for a file that is not there, is
+    damaged, has not exactly one row, lacks a column, holds no number where one belongs, is of another condition than
+    asked for, or repeats the condition of another file.
     """
     metrics: Metrics = {}
     origin: dict[Condition, str] = {}
-    for path in map(os.fspath, paths):
-        record = _read_record(path)
+    asked = list(paths.items()) if isinstance(paths, Mapping) else [(None, path) for path in paths]
+    for wanted, path in ((condition, os.fspath(path)) for condition, path in asked):
+        record = _read_record(path, {} if wanted is None else asdict(wanted))
         condition = Condition(*(record[name] for name in CONDITION))
         if condition in metrics:
             raise ValueError(f"{path}: the same condition as {origin[condition]}; keep one of the two files")
@@ -107,34 +110,28 @@ def condition_table(
 
 
 def statistics_table(
-    statistics: Mapping[tuple[str, str], str | os.PathLike], columns: list[str], titles: Mapping[str, str]
+    statistics: Mapping[tuple[str, str], str | os.PathLike],
+    columns: list[str],
+    titles: Mapping[str, str],
+    expected: Mapping[str, str] | None = None,
 ) -> pandas.DataFrame:
     """Mean over all neurons of the model of each statistic (Table 6): columns model (title), language, ``columns``.
 
-    ``statistics``: (model, language) -> statistics Parquet, a row of the table each, in this order. Raises ValueError
-    naming the file for a column it lacks (with those it has), a missing value in it, or a file without neurons.
+    ``statistics``: (model, language) -> statistics Parquet, a row of the table each, in this order; ``expected``:
+    further facts that they must have (``site``, ``estimate``). Raises ValueError naming the file for one that is
+    damaged or of another model or language, a column it lacks (with those it has), a value that is not finite, or no
+    neurons.
     """
     import pandas as pd
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
+
+    from langneurons.activations.statistics_file import read_statistics
 
     lines = []
     for (model, language), path in statistics.items():
-        if not Path(path).is_file():
-            raise ValueError(f"{path}: there is no such file; summarize the activations of {model}, {language}")
-        with pq.ParquetFile(path) as file:
-            known = file.schema_arrow.names
-            lacking = [name for name in columns if name not in known]
-            if lacking:
-                have = ", ".join(name for name in known if name not in ("layer", "neuron"))
-                raise ValueError(f"{path}: no column {lacking[0]}; write one of {have}")
-            read = file.read(columns=columns)
-        if not read.num_rows:
-            raise ValueError(f"{path}: holds no neuron; summarize the activations again")
+        facts = {"model_key": model, "language": language, **(expected or {})}
+        read = read_statistics(path, columns, facts)
         means = {name: pc.mean(read[name].cast("float64"), skip_nulls=False).as_py() for name in columns}
-        for name, mean in means.items():
-            if mean is None or not math.isfinite(mean):
-                raise ValueError(f"{path}: column {name} holds values that are no numbers; summarize again")
         lines.append({"model": _title(titles, model), "language": language, **means})
     return pd.DataFrame(lines, columns=["model", "language", *columns])
 
@@ -177,17 +174,12 @@ def write_table(
 # Reading
 
 
-def _read_record(path: str) -> dict[str, str]:
+def _read_record(path: str, expected: Mapping[str, str]) -> dict[str, str]:
     """The one row of a metric file, by column."""
-    if not Path(path).is_file():
-        raise ValueError(f"{path}: there is no such file; evaluate this condition")
-    with open(path, encoding="utf-8", newline="") as file:
-        lines = list(csv.reader(file, delimiter="\t"))
-    if len(lines) != 2:
-        raise ValueError(f"{path}: must hold a header and exactly one row, holds {max(len(lines) - 1, 0)} rows")
-    if len(lines[0]) != len(lines[1]):
-        raise ValueError(f"{path}: the header has {len(lines[0])} columns, the row {len(lines[1])}; write one each")
-    record = dict(zip(*lines, strict=True))
+    rows = read_tsv(path, CONDITION, expected)
+    if len(rows) != 1:
+        raise ValueError(f"{path}: must hold a header and exactly one row, holds {len(rows)} rows")
+    record = rows[0]
     task = record.get("task", "")
     if "task" in record and task not in PERCENTAGES:
         raise ValueError(f"{path}: unknown task {task!r}; write one of {', '.join(PERCENTAGES)}")

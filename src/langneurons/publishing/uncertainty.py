@@ -11,7 +11,7 @@ from langneurons.evaluation.significance import RESAMPLES, Predictions, compare,
 
 Metrics = dict[Condition, dict[str, float | int]]
 
-ROUNDING = 1e-6  # of a percentage that was written in full precision and read back
+ROUNDING = 1e-9  # of a percentage: the two sums add the scores in another order
 
 
 def with_uncertainty(
@@ -39,7 +39,7 @@ def with_uncertainty(
     for condition, values in metrics.items():
         if condition not in predictions:
             raise ValueError(f"no predictions of {written(condition)}; evaluate this condition")
-        read[condition] = _checked(predictions[condition], condition, values, names)
+        read[condition] = agreeing(predictions[condition], condition, values, names)
         found[condition] = dict(values)
         for name in names:
             low, high = interval(read[condition], name, level, resamples, seed)
@@ -68,10 +68,15 @@ def written(condition: Condition) -> str:
     return "/".join(vars(condition).values())
 
 
-def _checked(
-    path: str | os.PathLike, condition: Condition, values: Mapping[str, float | int], names: list[str]
+def agreeing(
+    path: str | os.PathLike, condition: Condition, values: Mapping[str, float | int], names: Iterable[str]
 ) -> Predictions:
-    found = read_predictions(path, condition.task)
+    """A condition's predictions, after a comparison with ``values``, what its metrics file says.
+
+    ValueError, naming the file, if they are of another condition, not as many as the metrics count, or do not give the
+    metrics ``names``; and if the metrics that they say they have are others.
+    """
+    found = read_predictions(path, condition.task, condition)
     if len(found.ids) != values["examples"]:
         raise ValueError(
             f"{found.path}: holds {len(found.ids)} examples where the metrics count {values['examples']}; "
@@ -79,9 +84,15 @@ def _checked(
         )
     for name in names:
         mean = 100 * float(found.scores[name].mean())
-        if abs(mean - values[name]) > ROUNDING:
+        if not abs(mean - values[name]) <= ROUNDING:
             raise ValueError(
                 f"{found.path}: {name} is {mean:g} over these examples and {values[name]:g} in the metrics; "
+                "evaluate this condition again"
+            )
+    for name, said in found.metrics.items():
+        if name in values and values[name] != said:
+            raise ValueError(
+                f"{found.path}: was written with {name} {said!r}, its metrics file says {values[name]!r}; "
                 "evaluate this condition again"
             )
     return found

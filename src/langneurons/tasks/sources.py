@@ -1,34 +1,32 @@
-"""Task data from files: reading, checking and writing it in the workflow's own Parquet layout."""
+"""Task data from a person's or the Hub's files: read, checked and written in the workflow's own layout."""
 
 from __future__ import annotations
 
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from langneurons.files import write_atomically
+from langneurons.tasks.files import SCHEMAS, write_task
 
 LABELS = ("entailment", "neutral", "contradiction")
 """XNLI's labels; the position of a label is its number in a file and in the logits."""
-
-SCHEMAS: dict[str, pa.Schema] = {
-    "xnli": pa.schema({"id": pa.string(), "premise": pa.string(), "hypothesis": pa.string(), "label": pa.int8()}),
-    "xquad": pa.schema(
-        {c: pa.string() for c in ("id", "paragraph", "context", "question")} | {"answers": pa.list_(pa.string())}
-    ),
-}
 
 _LABEL_NUMBERS = {name: i for i, name in enumerate(LABELS)} | {str(i): i for i in range(len(LABELS))}
 
 
 def import_xnli(
-    source_path: str | os.PathLike, out_path: str | os.PathLike, language: str, fraction: float = 1.0, where: str = ""
+    source_path: str | os.PathLike,
+    out_path: str | os.PathLike,
+    language: str,
+    fraction: float = 1.0,
+    where: str = "",
+    facts: Mapping[str, Any] | None = None,
 ) -> int:
     """Write the first ``fraction`` of an XNLI file as Parquet; return the number of rows.
 
@@ -55,7 +53,7 @@ def import_xnli(
     for column in ("premise", "hypothesis"):
         columns[column] = [_string(r[column], f"{name}, {place}: {column}") for place, r in kept]
     columns["label"] = [_label(r["label"], f"{name}, {place}") for place, r in kept]
-    return write_task(out_path, "xnli", columns)
+    return write_task(out_path, "xnli", columns, {"language": language, **(facts or {})})
 
 
 def import_xquad(
@@ -64,6 +62,7 @@ def import_xquad(
     part: str = "all",
     train_fraction: float = 0.8,
     where: str = "",
+    facts: Mapping[str, Any] | None = None,
 ) -> int:
     """Write a part of a question answering file as Parquet; return the number of questions.
 
@@ -111,41 +110,7 @@ def import_xquad(
     columns = {field: values[kept] for field, values in columns.items()}
     if not columns["id"]:
         raise ValueError(f"{name}: part {part} of {total} questions is empty; write another train_fraction")
-    return write_task(out_path, "xquad", columns)
-
-
-def write_task(path: str | os.PathLike, task: str, columns: dict[str, list]) -> int:
-    """Write columns as the Parquet file of ``task`` (``SCHEMAS``); return the number of rows."""
-    table = pa.Table.from_pydict(columns, schema=_schema(task))
-    with write_atomically(path) as partial:
-        pq.write_table(table, partial, compression="zstd")
-    return table.num_rows
-
-
-def read_task(path: str | os.PathLike, task: str) -> pa.Table:
-    """Read task data; ValueError if the file is missing, empty or not of the task's schema."""
-    schema = _schema(task)
-    table = _read_parquet(path, str(path))
-    if not table.schema.equals(schema):
-        raise ValueError(
-            f"{path}: has the columns {_columns(table.schema)}; task '{task}' needs {_columns(schema)}. "
-            "Write it again with import_xnli or import_xquad"
-        )
-    if not table.num_rows:
-        raise ValueError(f"{path}: has no row")
-    if nulls := [n for n in table.column_names if table[n].null_count]:
-        raise ValueError(f"{path}: has missing values in {', '.join(nulls)}")
-    return table
-
-
-def _columns(schema: pa.Schema) -> str:
-    return ", ".join(f"{field.name} ({field.type})" for field in schema)
-
-
-def _schema(task: str) -> pa.Schema:
-    if task not in SCHEMAS:
-        raise ValueError(f"unknown task '{task}'; write one of: {', '.join(SCHEMAS)}")
-    return SCHEMAS[task]
+    return write_task(out_path, "xquad", columns, {"part": part, **(facts or {})})
 
 
 def _name(path: str | os.PathLike, where: str) -> str:
