@@ -86,7 +86,7 @@ def test_bfloat16_is_counted_as_it_is():
     counts = collect(model, BLOCKS, batch_tokens=BLOCKS.size)
     for handle in handles:
         handle.remove()
-    assert seen[0].dtype == torch.bfloat16
+    assert seen[0].dtype == torch.bfloat16 and counts.dtype == "bfloat16"
     assert_same(counts, reference(torch.stack([z.flatten(0, 1) for z in seen], dim=1).float().numpy()))
 
 
@@ -312,7 +312,7 @@ def test_four_bit_models_are_counted(tmp_path, dtype):
     counts = collect(model, BLOCKS, batch_tokens=BLOCKS.size)
     for handle in handles:
         handle.remove()
-    assert str(seen[0].dtype) == f"torch.{dtype}"
+    assert str(seen[0].dtype) == f"torch.{dtype}" and counts.dtype == dtype
     assert_same(counts, reference(torch.stack(seen, dim=1).float().numpy()))
 
 
@@ -328,6 +328,20 @@ def test_counts_move_to_the_host_before_an_int32_could_overflow():
     counts = counter.counts(90)
     assert (counts.histogram == reference(z).histogram).all() and counts.histogram.dtype == np.int32
     assert counter.moved.dtype == np.int64
+
+
+def test_the_data_type_is_that_of_z():
+    assert collect(tiny(dtype=torch.float32), BLOCKS, BLOCK).dtype == "float32"
+    assert collect(tiny(), BLOCKS, BLOCK).dtype == "float32"  # float64 is rounded to what is counted
+    with torch.device("meta"):
+        assert count_nothing(tiny(), dtype="bfloat16").dtype == "bfloat16"
+    with pytest.raises(RuntimeError, match=r"layer 0: z is torch\.float16; load the whole model in"):
+        collect(tiny(dtype=torch.float16), BLOCKS, BLOCK)
+    mixed = tiny(dtype=torch.float32)
+    gate = mixed.model.layers[1].mlp.gate_proj
+    gate.register_forward_hook(lambda module, args, output: output.bfloat16())
+    with pytest.raises(RuntimeError, match=r"layer 1: z is torch\.bfloat16, in other layers torch\.float32"):
+        collect(mixed, BLOCKS, BLOCK)
 
 
 def test_tokens_that_a_layer_missed_are_an_error():

@@ -183,6 +183,21 @@ def test_update_refuses_what_cannot_be_counted():
     assert counts.tokens == 0 and not counts.histogram.any()
 
 
+def test_counts_of_two_data_types_are_not_added():
+    one, other = NeuronCounts.empty(1, 2), NeuronCounts.empty(1, 2, dtype="bfloat16")
+    for parts in ([one, other], [other, one]):
+        with pytest.raises(
+            ValueError, match="different dtype cannot be added: (float32 and bfloat16|bfloat16 and float32)"
+        ):
+            NeuronCounts.merge(parts)
+    with pytest.raises(ValueError, match="'float16' are not counted; load the model in float32 or bfloat16"):
+        NeuronCounts.empty(1, 2, dtype="float16")
+    other.update(np.full((1, 1, 2), 1.0078125))
+    with pytest.raises(ValueError, match="no bfloat16"):
+        other.update(np.full((1, 1, 2), 1.001))
+    assert other.tokens == 1
+
+
 def test_carry_keeps_the_sum_and_writes_it_one_way():
     from langneurons.activations.sketch import QUANTA, carry
 

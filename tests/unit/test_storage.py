@@ -16,12 +16,15 @@ from langneurons.activations.storage import merge_files, read_counts, read_metad
 METADATA = {"model": "d1", "language": "en", "shards": ["0"], "site": "gate", "activation": "silu"}
 
 
-def make(tokens=60, seed=0, layers=2, neurons=5, percentiles=()):
+def make(tokens=60, seed=0, layers=2, neurons=5, percentiles=(), dtype="float32"):
     rng = np.random.default_rng(seed)
-    counts = NeuronCounts.empty(layers, neurons, percentiles, 2, 16)
+    counts = NeuronCounts.empty(layers, neurons, percentiles, 2, 16, dtype=dtype)
     scale = 10.0 ** rng.uniform(-3, 4, (layers, neurons))  # narrow, wide, and beyond the bins
     scale[0, 0] = 0
-    counts.update(rng.standard_normal((tokens, layers, neurons)) * scale)
+    values = (rng.standard_normal((tokens, layers, neurons)) * scale).astype(np.float32)
+    if dtype == "bfloat16":  # cut, rather than rounded: a bfloat16 all the same
+        values = (values.view(np.uint32) & 0xFFFF0000).view(np.float32)
+    counts.update(values)
     if percentiles:
         counts.sums += rng.integers(-1000, 1000, counts.sums.shape) * 2.0**-24
         counts.batches = 3
@@ -30,7 +33,7 @@ def make(tokens=60, seed=0, layers=2, neurons=5, percentiles=()):
 
 def assert_equal(one, other):
     assert one.tokens == other.tokens and one.batches == other.batches
-    for name in ("percentiles", "every", "reference_tokens"):
+    for name in ("percentiles", "every", "reference_tokens", "dtype"):
         assert getattr(one, name) == getattr(other, name)
     for name in ("moments", "minimum", "maximum", "histogram", "sums"):
         a, b = getattr(one, name), getattr(other, name)
@@ -236,6 +239,28 @@ def test_files_of_something_else_are_not_merged(shards, tmp_path, other, message
     write_counts(paths[1], parts[1], {**METADATA, "shards": ["1"], **other})
     with pytest.raises(ValueError, match=rf"1\.parquet: {message}"):
         merge_files(paths, tmp_path / "all.parquet")
+
+
+def test_the_file_says_which_data_type_was_counted(tmp_path):
+    for dtype in ("float32", "bfloat16"):
+        counts = make(dtype=dtype)
+        write_counts(tmp_path / f"{dtype}.parquet", counts, METADATA)
+        assert read_metadata(tmp_path / f"{dtype}.parquet")[0]["dtype"] == dtype
+        assert_equal(read_counts(tmp_path / f"{dtype}.parquet")[0], counts)
+    write_counts(tmp_path / "other.parquet", make(), {**METADATA, "shards": ["1"]})
+    with pytest.raises(
+        ValueError, match=r"other\.parquet: dtype is 'float32', in .*bfloat16\.parquet it is 'bfloat16'"
+    ):
+        merge_files([tmp_path / "bfloat16.parquet", tmp_path / "other.parquet"], tmp_path / "all.parquet")
+    assert not (tmp_path / "all.parquet").exists()
+
+
+def test_a_file_that_does_not_say_its_data_type_is_refused(shards):
+    paths, _ = shards
+    rewritten(paths[0], lambda columns, metadata: metadata.pop("dtype"))
+    for read in (read_counts, read_metadata, read_positive):
+        with pytest.raises(ValueError, match=r"0\.parquet: does not say whether float32 or bfloat16 was counted"):
+            read(paths[0])
 
 
 def test_other_neurons_or_batch_percentiles_are_not_merged(shards, tmp_path):

@@ -25,7 +25,7 @@ with job(snakemake.log[0], snakemake.threads):
         counts = collect(model, blocks, batch_tokens=snakemake.resources.batch_tokens or None, **percentiles)
     else:  # of an empty shard
         model = load_shape(folder)
-        counts = count_nothing(model, **percentiles)
+        counts = count_nothing(model, **percentiles, dtype=p.dtype)
     metadata = facts | {
         "model": snapshot_digest(folder),
         "shards": [wildcards.shard],

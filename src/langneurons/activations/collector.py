@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 _SORTED_VALUES = 2**25  # values of a batch's percentiles sorted at a time
 _INT32_MAX = 2**31 - 1
+_DTYPES = {torch.float32: "float32", torch.float64: "float32", torch.bfloat16: "bfloat16"}  # as what they are counted
 _MOST_TOKENS = {"cpu": 4096, "cuda": 16384}  # of a pass, by device: more are no faster
 
 
@@ -50,7 +51,7 @@ def collect(
     On a GPU out of memory it starts again, once, with half the batch.
 
     ValueError for blocks, percentiles or a model that cannot be counted. RuntimeError if a gate did not fire exactly
-    once a pass, if tokens are missing, or if a value is NaN or infinite.
+    once a pass, if tokens are missing, if layers put out different data types, or if a value is NaN or infinite.
     """
     sites = find_neurons(model)
     decoder = _decoder(model)
@@ -72,12 +73,16 @@ def collect(
 
 
 def count_nothing(
-    model: torch.nn.Module, batch_percentiles: tuple[float, ...] = (), every: int = 1, reference_tokens: int = 2048
+    model: torch.nn.Module,
+    batch_percentiles: tuple[float, ...] = (),
+    every: int = 1,
+    reference_tokens: int = 2048,
+    dtype: str = "float32",
 ) -> NeuronCounts:
-    """The counts of an empty shard, which merge with those of others; the model needs no weights."""
+    """The counts of an empty shard, which merge with those of others, of ``dtype``; the model needs no weights."""
     sites = find_neurons(model)
     shape = (len(sites.layers), sites.neurons_per_layer)
-    return NeuronCounts.empty(*shape, batch_percentiles, every, reference_tokens)
+    return NeuronCounts.empty(*shape, batch_percentiles, every, reference_tokens, dtype=dtype)
 
 
 def _decoder(model: torch.nn.Module) -> torch.nn.Module:
@@ -204,6 +209,7 @@ class _Counter:
         self.maximum = torch.full((layers, neurons), -torch.inf, device=device)
         self.seen = [0] * layers  # tokens counted
         self.held = 0  # tokens in `histogram`
+        self.dtype: torch.dtype | None = None  # of z
         self.moved: np.ndarray | None = None  # int64, those moved before
 
     def expect(self, tokens: int) -> None:
@@ -220,6 +226,10 @@ class _Counter:
             raise RuntimeError(
                 f"layer {layer}: z has shape {tuple(z.shape)}, expected [blocks, tokens, {self.neurons}]"
             )
+        self.dtype = self.dtype or z.dtype
+        if z.dtype not in _DTYPES or z.dtype != self.dtype:
+            other = "" if z.dtype == self.dtype else f", in other layers {self.dtype}"
+            raise RuntimeError(f"layer {layer}: z is {z.dtype}{other}; load the whole model in float32 or bfloat16")
         values = z.flatten(0, 1)
         self.seen[layer] += len(values)
         self.kernel(values, self.histogram[layer], self.moments[:, :, layer], self.minimum[layer], self.maximum[layer])
@@ -243,7 +253,9 @@ class _Counter:
                 histogram = histogram.astype(np.int32)
         shape = (self.layers, self.neurons, BINS)
         moments = carry(self.moments.cpu().numpy())
-        return NeuronCounts(tokens, moments, minimum, maximum, histogram.reshape(shape))
+        return NeuronCounts(
+            tokens, moments, minimum, maximum, histogram.reshape(shape), dtype=_DTYPES[self.dtype or torch.float32]
+        )
 
 
 class _BatchPercentiles:

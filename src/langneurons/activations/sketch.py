@@ -31,6 +31,7 @@ ZERO_BIN = (
     ((HIGHEST - LOWEST) << MANTISSA_BITS) + LINEAR + 1
 )  # index of the bin of zero; also the number of bins a sign
 BINS = 2 * ZERO_BIN + 1
+DTYPES = ("float32", "bfloat16")  # data types that are counted: they share a float32's bits
 LAYOUT = {"mantissa_bits": MANTISSA_BITS, "lowest_exponent": LOWEST, "highest_exponent": HIGHEST, "bins": BINS}
 
 # A sum is kept in multiples of these. A limb is exact up to 2^53 quanta, and once carried the lower two hold at most
@@ -96,6 +97,7 @@ class NeuronCounts:
     carried.
     ``minimum``, ``maximum``: float32 ``[L, D]`` (+inf and -inf of no tokens).
     ``histogram``: ``[L, D, BINS]``, int32, or int64 from 2^31 tokens on; every neuron's bins add up to ``tokens``.
+    ``dtype``: the data type of the values counted, of DTYPES: which values a bin can hold depends on it.
 
     Optional, percentiles averaged over batches as the reference code does: for each of ``percentiles``, ``sums``
     (float64 ``[P, L, D]``) adds up the percentile of each neuron within ``batches`` batches of ``reference_tokens``
@@ -112,6 +114,7 @@ class NeuronCounts:
     every: int = 1
     reference_tokens: int = 0
     sums: np.ndarray | None = None
+    dtype: str = "float32"
 
     @classmethod
     def empty(
@@ -122,8 +125,14 @@ class NeuronCounts:
         every: int = 1,
         reference_tokens: int = 0,
         tokens: int = 0,
+        dtype: str = "float32",
     ) -> NeuronCounts:
-        """Counts of no tokens yet, with room for ``tokens`` (more make ``histogram`` grow to int64)."""
+        """Counts of no tokens yet, with room for ``tokens`` (more make ``histogram`` grow to int64).
+
+        ValueError for a ``dtype`` that is not of DTYPES.
+        """
+        if dtype not in DTYPES:
+            raise ValueError(f"values of data type {dtype!r} are not counted; load the model in {' or '.join(DTYPES)}")
         shape = (layers, neurons)
         return cls(
             0,
@@ -136,6 +145,7 @@ class NeuronCounts:
             every if len(percentiles) else 1,
             reference_tokens if len(percentiles) else 0,
             np.zeros((len(percentiles), *shape)) if len(percentiles) else None,
+            dtype,
         )
 
     @property
@@ -166,7 +176,8 @@ class NeuronCounts:
     def update(self, values: np.ndarray) -> None:
         """Count ``values``, ``[tokens, L, D]``.
 
-        ValueError for another shape and for a value that is not finite as a float32. Batch percentiles are the
+        ValueError for another shape, for a value that is not finite as a float32, and for one that ``dtype`` does not
+        have. Batch percentiles are the
         collector's affair: they need whole batches.
         """
         values = np.asarray(values, dtype=np.float32)
@@ -174,6 +185,8 @@ class NeuronCounts:
             raise ValueError(f"values have shape {values.shape}; give [tokens, {self.shape[0]}, {self.shape[1]}]")
         if not np.isfinite(values).all():
             raise ValueError("a value is NaN or infinite; look at what computed it")
+        if self.dtype == "bfloat16" and (values.view(np.uint32) & 0xFFFF).any():
+            raise ValueError("a value is no bfloat16, but these counts are of bfloat16; count it as float32")
         if not len(values):
             return
         self.reserve(self.tokens + len(values))
@@ -193,8 +206,8 @@ class NeuronCounts:
         self.tokens += len(values)
 
     def add(self, other: NeuronCounts) -> None:
-        """Add another's counts to these. ValueError if they are of another shape or of other batch percentiles."""
-        for name in ("shape", "percentiles", "every", "reference_tokens"):
+        """Add another's counts to these. ValueError if shape, data type or batch percentiles differ."""
+        for name in ("shape", "dtype", "percentiles", "every", "reference_tokens"):
             own, theirs = getattr(self, name), getattr(other, name)
             if own != theirs:
                 raise ValueError(f"counts of different {name} cannot be added: {own} and {theirs}; collect them alike")
@@ -218,9 +231,9 @@ class NeuronCounts:
         if not parts:
             raise ValueError("nothing to merge; give at least one NeuronCounts")
         first = parts[0]
-        merged = NeuronCounts.empty(
-            *first.shape, first.percentiles, first.every, first.reference_tokens, sum(part.tokens for part in parts)
-        )
+        tokens = sum(part.tokens for part in parts)
+        settings = (first.percentiles, first.every, first.reference_tokens)
+        merged = NeuronCounts.empty(*first.shape, *settings, tokens, first.dtype)
         for part in parts:
             merged.add(part)
         return merged

@@ -1,104 +1,36 @@
 """Statistics of each neuron from its counts: mean, spread, share of positive tokens, any percentile.
 
-A percentile follows ``numpy.quantile``'s linear interpolation between two ordered values, each known to its bin: it is
-off by at most 1/64 of the larger of the two or 2^-11, whichever is larger, and lies between the neuron's extremes
-(which are exact themselves: percentiles 0 and 100). Beyond magnitude 2^11 only the extremes bound it.
+A percentile follows ``numpy.percentile``'s linear interpolation between two ordered values, each known to its bin: it
+is off by at most 1/64 of the larger of the two or 2^-10, whichever is larger, and lies between the neuron's extremes
+(which are exact themselves: percentiles 0 and 100). Beyond magnitude 2^11 only the extremes bound it. Within a bin the
+values are those of the data type that was counted (see ``datatypes``), so that on average it is off by far less.
 
-Site ``gate`` is z as counted. Site ``act`` is a = f(z), from the same bins: their middles go through f and are ordered
-anew, since silu and gelu fall before they rise; a value is off by at most what f makes of z's error.
+Site ``gate`` is z as counted. Site ``act`` is a = f(z), from the same bins: their mean values go through f and are
+ordered anew, since silu and gelu fall before they rise; a value is off by at most what f makes of z's error. In the
+mean at ``act``, values beyond 2^11 count with what the exact sum of z leaves for them: they add no more error than the
+bins below have themselves; only where a neuron has such values of both signs do its extremes bound their shares of it.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from langneurons.activations.sketch import BINS, LOWER, UPPER, NeuronCounts, bins_of
+from langneurons.activations.datatypes import data_type
+from langneurons.activations.sketch import BINS, HIGHEST, NeuronCounts, bins_of
+from langneurons.activations.values import Values, values_at
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _ROWS = 4096  # neurons worked on at a time: their running sums take 44 MB
-_erf = np.frompyfunc(math.erf, 1, 1)
-
-
-def _silu(z: np.ndarray) -> np.ndarray:
-    small = np.exp(-np.abs(z))
-    return z * np.where(z < 0, small, 1.0) / (1 + small)
-
-
-def _gelu(z: np.ndarray) -> np.ndarray:
-    return 0.5 * z * (1 + np.asarray(_erf(z / math.sqrt(2)), dtype=np.float64))
-
-
-def _gelu_tanh(z: np.ndarray) -> np.ndarray:
-    bounded = np.clip(z, -100, 100)  # tanh is -1 or 1 well before, and the cube of a float32 could overflow
-    return 0.5 * z * (1 + np.tanh(math.sqrt(2 / math.pi) * (bounded + 0.044715 * bounded**3)))
-
-
-def _relu(z: np.ndarray) -> np.ndarray:
-    return np.maximum(z, 0.0)
-
-
-# name as in a model's configuration -> (f, where f is lowest). f must fall before that place and rise after it.
-ACTIVATIONS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], float]] = {
-    "silu": (_silu, -1.2784645427610738),
-    "gelu": (_gelu, -0.7517915246935645),
-    "gelu_pytorch_tanh": (_gelu_tanh, -0.7524614220710162),
-    "relu": (_relu, -math.inf),
-}
-
-
-@dataclass(frozen=True)
-class _Values:
-    """What a bin stands for at a site."""
-
-    function: Callable[[np.ndarray], np.ndarray] | None  # None: z itself
-    lowest: float
-    middles: np.ndarray  # [BINS]: the values of the bins' middles; the open bins' serve for the order only
-    order: np.ndarray | None  # [BINS]: the bins in ascending order of value; None: as they are
-
-    def range(self, minimum: np.ndarray, maximum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The least and the greatest value for z between ``minimum`` and ``maximum``."""
-        if self.function is None:
-            return minimum, maximum
-        ends = np.maximum(self.function(minimum), self.function(maximum))
-        return self.function(np.clip(self.lowest, minimum, maximum)), ends
-
-    def of(self, bins: np.ndarray, minimum: np.ndarray, maximum: np.ndarray) -> np.ndarray:
-        """The value that stands for a bin of a neuron with these extremes: never outside what they allow."""
-        lower, upper = np.maximum(LOWER[bins], minimum), np.minimum(UPPER[bins], maximum)
-        middle = lower + (upper - lower) / 2
-        if self.function is None:
-            return middle
-        inner = (bins > 0) & (bins < BINS - 1)
-        return np.clip(np.where(inner, self.middles[bins], self.function(middle)), *self.range(minimum, maximum))
-
-
-def _values(site: str, activation: str) -> _Values:
-    lower = np.where(np.isinf(LOWER), 2 * UPPER, LOWER)
-    middles = (lower + np.where(np.isinf(UPPER), 2 * LOWER, UPPER)) / 2
-    if site == "gate":
-        return _Values(None, -math.inf, middles, None)
-    if site != "act":
-        raise ValueError(f"site is {site!r}; write gate (z) or act (a = f(z))")
-    if activation not in ACTIVATIONS:
-        raise ValueError(
-            f"activation {activation!r} is not known (known: {', '.join(sorted(ACTIVATIONS))}); write site: gate, or "
-            "add it to ACTIVATIONS in src/langneurons/activations/statistics.py"
-        )
-    function, lowest = ACTIVATIONS[activation]
-    through = function(middles)
-    return _Values(function, lowest, through, np.argsort(through, kind="stable"))
 
 
 def percentile(counts: NeuronCounts, q: float, site: str = "gate", activation: str = "silu") -> np.ndarray:
     """The ``q``-th percentile (0 to 100) of each neuron over all tokens, float64 ``[L, D]``."""
-    return _percentiles(counts, [q], _values(site, activation))[0]
+    return _percentiles(counts, [q], values_at(site, activation, counts.dtype))[0]
 
 
 def layer_percentile(counts: NeuronCounts, q: float, site: str = "gate", activation: str = "silu") -> np.ndarray:
@@ -106,7 +38,7 @@ def layer_percentile(counts: NeuronCounts, q: float, site: str = "gate", activat
     histogram = np.stack([layer.sum(axis=0, dtype=np.int64) for layer in counts.histogram])
     extremes = counts.minimum.min(axis=1), counts.maximum.max(axis=1)
     tokens = counts.tokens * counts.shape[1]
-    return _quantiles(histogram, tokens, *extremes, _checked(counts, [q]), _values(site, activation))[0]
+    return _quantiles(histogram, tokens, *extremes, _checked(counts, [q]), values_at(site, activation, counts.dtype))[0]
 
 
 def model_percentile(counts: NeuronCounts, q: float, site: str = "gate", activation: str = "silu") -> float:
@@ -114,19 +46,21 @@ def model_percentile(counts: NeuronCounts, q: float, site: str = "gate", activat
     histogram = sum(layer.sum(axis=0, dtype=np.int64) for layer in counts.histogram)[None]
     extremes = counts.minimum.min(keepdims=True)[0], counts.maximum.max(keepdims=True)[0]
     tokens = counts.tokens * counts.minimum.size
-    return float(_quantiles(histogram, tokens, *extremes, _checked(counts, [q]), _values(site, activation))[0, 0])
+    return float(
+        _quantiles(histogram, tokens, *extremes, _checked(counts, [q]), values_at(site, activation, counts.dtype))[0, 0]
+    )
 
 
 def mean(counts: NeuronCounts, site: str = "gate", activation: str = "silu") -> np.ndarray:
     """Mean of each neuron over all tokens, float64 ``[L, D]``: from the sums at gate, from the bins at act."""
     _checked(counts, [])
-    return _moments(counts, _values(site, activation))[0]
+    return _moments(counts, values_at(site, activation, counts.dtype))[0]
 
 
 def std(counts: NeuronCounts, site: str = "gate", activation: str = "silu") -> np.ndarray:
     """Standard deviation (over n, as ``numpy.std``) of each neuron over all tokens, float64 ``[L, D]``."""
     _checked(counts, [])
-    return _moments(counts, _values(site, activation))[1]
+    return _moments(counts, values_at(site, activation, counts.dtype))[1]
 
 
 def positive_share(counts: NeuronCounts) -> np.ndarray:
@@ -150,17 +84,15 @@ def share_above(counts: NeuronCounts, thresholds: np.ndarray | float) -> np.ndar
     ):
         raise ValueError(f"thresholds have shape {given.shape}; give one number, [{counts.shape[0]}] or {counts.shape}")
     given = np.broadcast_to(given[:, None] if given.ndim == 1 else given, counts.shape).ravel()
-    bins = bins_of(given)
+    bins, datatype = bins_of(given), data_type(counts.dtype)
     result = np.empty(given.size)
     for rows, histogram, minimum, maximum in _parts(counts):
         own, threshold = bins[rows], given[rows]
         at = np.arange(len(own)) * BINS + own
         running = np.cumsum(histogram.ravel(), dtype=np.int64)
         above = (np.arange(len(own)) + 1) * counts.tokens - running[at]  # in the bins above the threshold's
-        lower, upper = np.maximum(LOWER[own], minimum), np.minimum(UPPER[own], maximum)
-        width = upper - lower
-        part = np.divide(upper - threshold, width, out=(upper > threshold).astype(np.float64), where=width > 0)
-        result[rows] = (above + histogram.ravel()[at] * np.clip(part, 0, 1)) / counts.tokens
+        part = datatype.above(own, threshold, minimum, maximum)
+        result[rows] = (above + histogram.ravel()[at] * part) / counts.tokens
     return result.reshape(counts.shape)
 
 
@@ -203,7 +135,7 @@ def summarize(
         raise ValueError(f"estimate is {estimate!r}; write exact or batch_mean")
     if estimate == "batch_mean" and site != "gate":
         raise ValueError("batches' percentiles are of z; write site: gate with them, or estimate: exact")
-    values = _values(site, activation)
+    values = values_at(site, activation, counts.dtype)
     averages, deviations = _moments(counts, values)
     if estimate == "exact":
         columns = _percentiles(counts, percentiles, values)
@@ -240,7 +172,7 @@ def _parts(counts: NeuronCounts) -> Iterator[tuple[slice, np.ndarray, np.ndarray
         yield rows, histogram[rows], minimum[rows], maximum[rows]
 
 
-def _percentiles(counts: NeuronCounts, percentiles: Sequence[float], values: _Values) -> np.ndarray:
+def _percentiles(counts: NeuronCounts, percentiles: Sequence[float], values: Values) -> np.ndarray:
     """``[P, L, D]``."""
     wanted = _checked(counts, percentiles)
     result = np.empty((len(wanted), counts.minimum.size))
@@ -249,12 +181,13 @@ def _percentiles(counts: NeuronCounts, percentiles: Sequence[float], values: _Va
     return result.reshape(len(wanted), *counts.shape)
 
 
-def _quantiles(histogram, tokens: int, minimum, maximum, percentiles: list[float], values: _Values) -> np.ndarray:
+def _quantiles(histogram, tokens: int, minimum, maximum, percentiles: list[float], values: Values) -> np.ndarray:
     """``[P, R]`` from R histograms of ``tokens`` each and their extremes in z."""
     minimum, maximum = np.asarray(minimum, dtype=np.float64), np.asarray(maximum, dtype=np.float64)
     if values.order is not None:
         histogram = histogram[:, values.order]
-    running = np.cumsum(histogram.ravel(), dtype=np.int64)  # a row adds `tokens`: one ascending array serves all rows
+    counted = histogram.ravel()
+    running = np.cumsum(counted, dtype=np.int64)  # a row adds `tokens`: one ascending array serves all rows
     rows = np.arange(len(histogram))
     ranks = (tokens - 1) * (np.asarray(percentiles, dtype=np.float64) / 100)
     low = np.floor(ranks).astype(np.int64)
@@ -262,9 +195,13 @@ def _quantiles(histogram, tokens: int, minimum, maximum, percentiles: list[float
 
     def ordered(rank: np.ndarray) -> np.ndarray:
         """The values of these ranks (0: the least), ``[P, R]``."""
-        place = np.searchsorted(running, rows * tokens + rank[:, None], side="right") - rows * BINS
+        wanted = rows * tokens + rank[:, None]
+        place = np.searchsorted(running, wanted, side="right")
+        number = counted[place]
+        share = (wanted - (running[place] - number) + 0.5) / number  # where in its bin
+        place = place - rows * BINS
         bins = place if values.order is None else values.order[place]
-        found = values.of(bins, minimum, maximum)
+        found = values.at(bins, share, minimum, maximum)
         found = np.where(rank[:, None] == tokens - 1, top, found)  # f is greatest where z is least or greatest
         if values.function is None:
             found = np.where(rank[:, None] == 0, bottom, found)
@@ -275,7 +212,7 @@ def _quantiles(histogram, tokens: int, minimum, maximum, percentiles: list[float
     return np.clip(between, bottom, top)
 
 
-def _moments(counts: NeuronCounts, values: _Values) -> tuple[np.ndarray, np.ndarray]:
+def _moments(counts: NeuronCounts, values: Values) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation, ``[L, D]`` each."""
     minimum, maximum = counts.minimum.astype(np.float64), counts.maximum.astype(np.float64)
     if values.function is None:
@@ -287,14 +224,38 @@ def _moments(counts: NeuronCounts, values: _Values) -> tuple[np.ndarray, np.ndar
     return average, np.where(minimum == maximum, 0.0, spread)  # of equal values only rounding would be left
 
 
-def _binned_moments(counts: NeuronCounts, values: _Values) -> tuple[np.ndarray, np.ndarray]:
+def _binned_moments(counts: NeuronCounts, values: Values) -> tuple[np.ndarray, np.ndarray]:
+    """Mean of f(z) and of its square: what lies beyond 2^11 is what the exact sums have more than the inner bins."""
     inner = slice(1, BINS - 1)
-    powers = np.stack([values.middles, values.middles**2], axis=1)[inner]
+    z = values.datatype.middles[inner]
+    powers = np.stack([values.middles[inner], values.middles[inner] ** 2, z, z**2], axis=1)
+    sums = np.stack([counts.total.ravel(), counts.square.ravel()], axis=1)
     result = np.empty((counts.minimum.size, 2))
     for rows, histogram, minimum, maximum in _parts(counts):
-        result[rows] = histogram[:, inner].astype(np.float64) @ powers
-        for end in (0, BINS - 1):
-            value = values.of(np.full(len(minimum), end), minimum, maximum)
-            result[rows] += histogram[:, end, None] * np.stack([value, value**2], axis=1)
+        inside = histogram[:, inner].astype(np.float64) @ powers
+        result[rows] = inside[:, :2] + _beyond(
+            sums[rows] - inside[:, 2:], histogram[:, [0, -1]], np.stack([-minimum, maximum])
+        )
     result /= counts.tokens
     return result[:, 0].reshape(counts.shape), result[:, 1].reshape(counts.shape)
+
+
+def _beyond(rest: np.ndarray, numbers: np.ndarray, furthest: np.ndarray) -> np.ndarray:
+    """Sum of f(z) and of its square over z above 2^11, ``[R, 2]``: there f(z) is z, below -2^11 it is 0.
+
+    ``rest``: sums of z and z^2 over both open bins, ``[R, 2]``; ``numbers``: tokens in the lower and the upper one,
+    ``[R, 2]``; ``furthest``: greatest magnitude on either side, ``[2, R]``. If all are on one side, that is the rest;
+    if not, the middle of what number, extremes and rest allow.
+    """
+    result = np.zeros_like(rest)
+    for power in (1, 2):
+        nearest = 2.0 ** (HIGHEST * power)
+        farthest = np.maximum(furthest, 0.0) ** power
+        least = np.where(numbers.T > 0, (numbers.T - 1) * nearest + farthest, 0.0)  # one lies at the extreme
+        most = numbers.T * farthest
+        sign = -1.0 if power == 1 else 1.0
+        others = np.stack([sign * least[0], sign * most[0]])
+        low = np.maximum(least[1], rest[:, power - 1] - others.max(axis=0))
+        high = np.minimum(most[1], rest[:, power - 1] - others.min(axis=0))
+        result[:, power - 1] = np.clip((low + high) / 2, least[1], most[1])
+    return result

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from langneurons.activations.sketch import BINS, LAYOUT, QUANTA, ZERO_BIN, NeuronCounts, carry
+from langneurons.activations.sketch import BINS, DTYPES, LAYOUT, QUANTA, ZERO_BIN, NeuronCounts, carry
 from langneurons.artifacts.facts import AGAIN, ArtifactError, compare
 from langneurons.artifacts.parquet import open_parquet, parquet_writer, read_facts
 from langneurons.finite import check_finite
@@ -25,7 +25,7 @@ KIND = "activation counts"
 UNITS = {"total": "z", "square": "z^2", "min": "z", "max": "z", "positive": "tokens", "histogram": "tokens per bin"}
 _ROWS = 8192  # neurons a row group
 _REQUIRED = {"model": str, "language": str, "shards": list, "site": str}  # what a caller says
-_OWN = ("bins", "tokens", "layers", "neurons_per_layer", "batch_percentiles")  # what the counts say
+_OWN = ("bins", "tokens", "layers", "neurons_per_layer", "dtype", "batch_percentiles")  # what the counts say
 
 
 def write_counts(path: str | os.PathLike, counts: NeuronCounts, metadata: dict) -> None:
@@ -77,7 +77,7 @@ def read_counts(path: str | os.PathLike, expected: Mapping[str, Any] | None = No
 
 
 def read_metadata(path: str | os.PathLike, expected: Mapping[str, Any] | None = None) -> tuple[dict, dict]:
-    """What the counts are (bins, tokens, layers, neurons_per_layer, batch_percentiles), and what they are of.
+    """What the counts are (the keys of _OWN), and what they are of.
 
     Verifies the file, but reads no counts. Errors as ``read_counts``.
     """
@@ -86,6 +86,8 @@ def read_metadata(path: str | os.PathLike, expected: Mapping[str, Any] | None = 
         raise ArtifactError(f"{path}: does not say its {', '.join(missing)}; {AGAIN}")
     if found["bins"] != LAYOUT:
         raise ValueError(f"{path}: its bins are {found['bins']}, this version's are {LAYOUT}; collect it again")
+    if found["dtype"] not in DTYPES:
+        raise ValueError(f"{path}: does not say whether {' or '.join(DTYPES)} was counted; collect it again")
     given = {key: value for key, value in found.items() if key not in (*_OWN, "units")}
     return {key: found[key] for key in _OWN}, given
 
@@ -98,7 +100,7 @@ def read_positive(path: str | os.PathLike, expected: Mapping[str, Any] | None = 
     """
     own, metadata = read_metadata(path, expected)
     shape = (own["layers"], own["neurons_per_layer"])
-    with open_parquet(path, KIND) as (file, _):
+    with open_parquet(path, KIND, verified=True) as (file, _):
         positive = file.read(["positive"])["positive"].to_numpy()
     if positive.size != shape[0] * shape[1] or not ((positive >= 0) & (positive <= own["tokens"])).all():
         raise ValueError(f"{path}: not {shape[0]} x {shape[1]} counts of 0 to {own['tokens']} tokens; collect it again")
@@ -119,7 +121,7 @@ def sum_files(
 ) -> tuple[NeuronCounts, dict]:
     """Add up the counts of files, in any order: the counts, and the metadata of ``write_counts`` with all shards.
 
-    They must be of one model, language, site, bin layout and batch percentiles, and of different shards. ``expected``
+    They must be of one model, language, site, data type, bin layout and batch percentiles, and of different shards. ``expected``
     are facts of each file, but ``shards``: the shards that all files together must hold, neither more nor less.
     ValueError, naming the file, if not, and as ``read_counts``. Memory: one file's counts, dense.
     """
@@ -129,7 +131,7 @@ def sum_files(
     first, common = read[0]
     seen: dict[str, str | os.PathLike] = {}
     for path, (own, metadata) in zip(paths, read, strict=True):
-        for key in ("layers", "neurons_per_layer", "batch_percentiles"):
+        for key in ("layers", "neurons_per_layer", "dtype", "batch_percentiles"):
             _same(path, paths[0], key, _settings(own[key]), _settings(first[key]))
         for key in sorted((metadata.keys() | common.keys()) - {"shards"}):
             _same(path, paths[0], key, metadata.get(key), common.get(key))
@@ -186,6 +188,7 @@ def _description(counts: NeuronCounts) -> dict:
         "tokens": counts.tokens,
         "layers": counts.shape[0],
         "neurons_per_layer": counts.shape[1],
+        "dtype": counts.dtype,
         "batch_percentiles": {
             "percentiles": list(counts.percentiles),
             "batches": counts.batches,
@@ -206,6 +209,7 @@ def _room(descriptions: list[dict]) -> NeuronCounts:
         batches["every"],
         batches["reference_tokens"],
         sum(own["tokens"] for own in descriptions),
+        first["dtype"],
     )
 
 
@@ -257,7 +261,7 @@ def _add_file(path: str | os.PathLike, own: dict, counts: NeuronCounts) -> None:
     histogram = counts.histogram.reshape(-1, BINS)
     minimum, maximum = counts.minimum.reshape(-1), counts.maximum.reshape(-1)
     start = 0
-    with open_parquet(path, KIND) as (file, _):
+    with open_parquet(path, KIND, verified=True) as (file, _):
         if file.metadata.num_rows != layers * neurons:
             raise ValueError(f"{path}: {file.metadata.num_rows} rows, {layers} x {neurons} neurons; collect it again")
         for columns in _row_groups(file):

@@ -59,14 +59,17 @@ def parquet_writer(
 
 @contextmanager
 def open_parquet(
-    path: str | os.PathLike, kind: str, expected: Mapping[str, Any] | None = None
+    path: str | os.PathLike, kind: str, expected: Mapping[str, Any] | None = None, verified: bool = False
 ) -> Iterator[tuple[pq.ParquetFile, dict[str, Any]]]:
     """Verify a file, compare its facts with ``expected``, and yield it with its facts, to be read in parts.
+
+    ``verified``: the caller has verified its bytes just before, as ``read_facts`` does.
 
     ArtifactError, naming the file, if it is missing, damaged, of another kind or not the expected one; errors of
     pyarrow inside the ``with`` likewise.
     """
-    verify(path)
+    if not verified:
+        verify(path)
     try:
         with pq.ParquetFile(path) as file:
             facts = parse_block(path, (file.metadata.metadata or {}).get(KEY.encode(), b""), kind)
