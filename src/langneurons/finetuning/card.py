@@ -1,4 +1,8 @@
-"""The model card of an adapter: how it was made, in PEFT's front matter. It says nothing that its metadata do not."""
+"""The model card of an adapter: how it was made, in PEFT's front matter. It says nothing that its metadata do not.
+
+The code that it prints gives the workflow's own numbers without this library: it loads the base as
+``langneurons.models.loading.load_base`` does, in the same data type and with the same 4-bit weights.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,9 @@ import json
 from collections.abc import Mapping
 
 PIPELINES = {"xnli": "text-classification", "xquad": "text-generation"}
-CLASSES = {"xnli": "AutoPeftModelForSequenceClassification", "xquad": "AutoPeftModelForCausalLM"}
+CLASSES = {"xnli": "AutoModelForSequenceClassification", "xquad": "AutoModelForCausalLM"}
 TASKS = {"xnli": "XNLI (natural language inference)", "xquad": "XQuAD (question answering)"}
-# Loaded by plain libraries, a classifier needs to be told what the adapter does not say.
-EXTRA = {"xnli": ", num_labels=3", "xquad": ""}
+ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 
 
 def model_card(metadata: Mapping) -> str:
@@ -26,12 +29,11 @@ def model_card(metadata: Mapping) -> str:
         "---",
     ]
     revision = f", revision `{metadata['base_revision']}`" if metadata.get("base_revision") else ""
-    trained = ["LoRA on `q_proj`, `k_proj`, `v_proj` and `o_proj` of every layer"]
+    trained = [f"LoRA on {_names(metadata.get('attention_targets') or ATTENTION)} of every layer"]
     if metadata.get("method"):
-        targets = " and ".join(f"`{target}`" for target in settings["targets"])
         trained.append(
-            f"LoRA on {targets} for {metadata['neurons']} neurons alone: those of {', '.join(metadata['languages'])} "
-            f"by `{metadata['method']}` (mask SHA-256 `{metadata['mask_digest']}`)"
+            f"LoRA on {_names(settings['targets'])} for {metadata['neurons']} neurons alone: those of "
+            f"{', '.join(metadata['languages'])} by `{metadata['method']}` (mask SHA-256 `{metadata['mask_digest']}`)"
         )
     if task == "xnli":
         trained.append("the classification head, in full")
@@ -44,7 +46,6 @@ def model_card(metadata: Mapping) -> str:
         "trained": "; ".join(trained),
         **{name: _printed(value) for name, value in settings.items() if name != "targets"},
     }
-    where = "" if metadata.get("base_repository") else f", run where a directory `{base}` holds the base model"
     lines = [
         *front,
         "",
@@ -56,22 +57,102 @@ def model_card(metadata: Mapping) -> str:
         "|---|---|",
         *(f"| {name.replace('_', ' ')} | {value} |" for name, value in facts.items()),
         "",
-        f"With plain PEFT{where}:",
-        "",
-        "```python",
-        f"from peft import {CLASSES[task]}",
-        "",
-        f'model = {CLASSES[task]}.from_pretrained("path/to/this/directory"{EXTRA[task]})',
-        "```",
-        "",
+        *_loading(metadata, base),
     ]
     if task == "xnli":
-        lines += [
-            "Labels: 0 entailment, 1 neutral, 2 contradiction. Input: premise, end-of-text token, hypothesis; pad on "
-            "the right, with a token that the text does not hold.",
-            "",
-        ]
+        lines += _classification(metadata)
     return "\n".join(lines)
+
+
+def _loading(metadata: Mapping, base: str) -> list[str]:
+    """The code that loads base and adapter, and what it takes for granted."""
+    four_bit = metadata["quantization"] == "nf4"
+    said = (
+        f"`transformers` and `peft` alone{', with `bitsandbytes`,' if four_bit else ''} load it, with the same numbers"
+    )
+    if not metadata.get("base_repository"):
+        said += f", where a directory `{base}` of the working directory holds the base model"
+    other = (
+        "the base in full precision, and the numbers differ"
+        if four_bit
+        else "the base in a data type of their own choice"
+    )
+    kind = CLASSES[metadata["task"]]
+    return [
+        f"{said}:",
+        "",
+        "```python",
+        *_code(metadata, base),
+        "```",
+        "",
+        f"Load the base as above: `{kind.replace('Model', 'PeftModel')}` and pipelines load {other}.",
+        "",
+    ]
+
+
+def _code(metadata: Mapping, base: str) -> list[str]:
+    four_bit, kind = metadata["quantization"] == "nf4", CLASSES[metadata["task"]]
+    revision = [f'    revision="{metadata["base_revision"]}",'] if metadata.get("base_revision") else []
+    labels = ["    num_labels=3,"] if metadata["task"] == "xnli" else []
+    quantization = [
+        "    quantization_config=BitsAndBytesConfig(",
+        "        load_in_4bit=True,",
+        '        bnb_4bit_quant_type="nf4",',
+        "        bnb_4bit_use_double_quant=True,",
+        f"        bnb_4bit_compute_dtype=torch.{metadata['dtype']},",
+        '        llm_int8_skip_modules=["lm_head", "score"],',
+        "    ),",
+    ]
+    unpacked = [
+        "for module in base.modules():",
+        "    if isinstance(module, bitsandbytes.nn.Linear4bit):",
+        "        module.support_avx512bf16_for_cpu = False  # as in training: packed, the numbers differ",
+    ]
+    return [
+        *(["import bitsandbytes"] if four_bit else []),
+        "import torch",
+        "from peft import PeftModel",
+        f"from transformers import {kind}{', BitsAndBytesConfig' if four_bit else ''}",
+        "",
+        'device = "cuda" if torch.cuda.is_available() else "cpu"',
+        f"base = {kind}.from_pretrained(",
+        f'    "{base}",',
+        *revision,
+        f"    dtype=torch.{metadata['dtype']},",
+        *labels,
+        *(quantization if four_bit else []),
+        '    device_map={"": device},',
+        "    use_safetensors=True,",
+        "    trust_remote_code=False,",
+        ")",
+        *(unpacked if four_bit else []),
+        'model = PeftModel.from_pretrained(base, "path/to/this/directory").eval()',
+        *([f"model.config.pad_token_id = {metadata.get('pad_token_id')}"] if labels else []),
+    ]
+
+
+def _classification(metadata: Mapping) -> list[str]:
+    """What a classifier reads and answers, and who cannot use it."""
+    if (pad := metadata.get("pad_token_id")) is None:
+        padding = "Give one example at a time, without padding: the head reads the last token."
+    else:
+        padding = (
+            f"Pad on the right with token {pad}, with an attention mask: the head reads the last token that is not "
+            "`config.pad_token_id`, and no example ends with it."
+        )
+    return [
+        f"Labels: 0 entailment, 1 neutral, 2 contradiction. Input: premise, end-of-text token, hypothesis. {padding}",
+        "",
+        "This adapter classifies. It has no meaning for tools that load causal language models (text generation, "
+        "evaluation harnesses, inference servers): they drop its head, `score`, and its LoRA was not trained to write.",
+        "",
+    ]
+
+
+def _names(modules) -> str:
+    """`a`, `b` and `c`."""
+    names = [f"`{module}`" for module in modules]
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _printed(value: object) -> str:

@@ -83,6 +83,8 @@ def finetune(
     metadata |= {"base_repository": repository, "base_revision": revision}
     metadata |= {"settings": {k: v for k, v in settings.items() if k != "validation"}}
     metadata |= {"quantization": quantization, "dtype": dtype}
+    if task == "xnli":
+        metadata |= {"pad_token_id": _padding(tokenizer)}
     rows = None
     if method:
         mask = NeuronMask.read(mask_path, {"method": method, "model_key": name})
@@ -133,3 +135,15 @@ def finetune(
     with contextlib.suppress(OSError):  # not empty: checkpoints of other parameters
         Path(checkpoints).rmdir()
     return trained.curve
+
+
+def _padding(tokenizer) -> int | None:
+    """A token with which no example ends, so that transformers finds the last real one before it; None: there is none.
+
+    Special tokens do not come of a text, but the tokenizer may put one after it.
+    """
+    from langneurons.tasks.xnli import surrounding_tokens
+
+    _, after = surrounding_tokens(tokenizer)
+    ids = [tokenizer.pad_token_id, *sorted(tokenizer.all_special_ids)]
+    return next((i for i in ids if i not in after[-1:]), None)
