@@ -121,8 +121,8 @@ def sum_files(
 ) -> tuple[NeuronCounts, dict]:
     """Add up the counts of files, in any order: the counts, and the metadata of ``write_counts`` with all shards.
 
-    They must be of one model, language, site, data type, bin layout and batch percentiles, and of different shards. ``expected``
-    are facts of each file, but ``shards``: the shards that all files together must hold, neither more nor less.
+    They must be of one model, language, site, data type, bin layout and batch percentiles, and of different shards.
+    ``expected`` are facts of each file, but ``shards``: those that all files together must hold, neither more nor less.
     ValueError, naming the file, if not, and as ``read_counts``. Memory: one file's counts, dense.
     """
     expected = dict(expected or {})
