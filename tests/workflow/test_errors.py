@@ -107,6 +107,10 @@ def write_good_files(data):
     (data / "text/en.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     rows = [f"Premise {i}.\tHypothesis {i}.\t{label}" for i, label in enumerate(LABELS)]
     (data / "xnli/en.test.tsv").write_text("\n".join(["premise\thypothesis\tlabel", *rows]) + "\n", encoding="utf-8")
+    question = {"question": "Where?", "answers": [{"text": "Here", "answer_start": 0}]}
+    questions = [question | {"id": str(i)} for i in range(10)]
+    squad = {"data": [{"paragraphs": [{"context": "Here.", "qas": questions}]}]}
+    (data / "xquad/xquad.en.json").write_text(json.dumps(squad), encoding="utf-8")
 
 
 TARGETS = {
@@ -118,6 +122,8 @@ TARGETS = {
     "tasks/xnli/en.test.parquet": None,
     "tasks/xnli/en.train.parquet": ["{data}/xnli/en.train.tsv, line 1: has no column hypothesis"],
     "tasks/xnli/vi.test.parquet": ["{data}/xnli/vi.test.tsv, line 3", "'maybe'", *LABELS],
+    "tasks/xquad/en.train.parquet": None,
+    "tasks/xquad/en.test.parquet": None,
     "tasks/xquad/vi.test.parquet": ["{data}/xquad/xquad.vi.json: data[0].paragraphs[0] has no list 'qas'"],
 }
 GOOD = [target for target, said in TARGETS.items() if said is None]
@@ -154,10 +160,7 @@ def test_mended_files_are_taken_and_what_was_finished_stays(faulty):
         (data / f"text/{language}.jsonl").write_bytes((data / "text/en.jsonl").read_bytes())
     for name in ("en.train.tsv", "vi.test.tsv"):
         (data / "xnli" / name).write_bytes((data / "xnli/en.test.tsv").read_bytes())
-    question = {"id": "1", "question": "Where?", "answers": [{"text": "Here", "answer_start": 0}]}
-    questions = [question | {"id": str(i)} for i in range(10)]
-    squad = {"data": [{"paragraphs": [{"context": "Here.", "qas": questions}]}]}
-    (data / "xquad/xquad.vi.json").write_text(json.dumps(squad), encoding="utf-8")
+    (data / "xquad/xquad.vi.json").write_bytes((data / "xquad/xquad.en.json").read_bytes())
     again = run_files(run.parent)
     assert again.returncode == 0, again.stdout
     assert all((run / "resources" / target).is_file() for target in TARGETS)

@@ -206,6 +206,20 @@ def hub_source(wildcards, task):
     return {"dataset": "squad" if squad else task} | (spec.squad_hub if squad else spec.hub).model_dump()
 
 
+def known_questions(task):
+    """An input function: the task files that say which questions a test split of XQuAD may hold."""
+    spec = settings.tasks.xquad
+    trained = {"train": paths.task("xquad", spec.source_language, "train")}
+    tested = {"source_test": paths.task("xquad", spec.source_language, "test")}
+
+    def files(wildcards):
+        if task != "xquad" or wildcards.split != "test":
+            return {}
+        return trained | (tested if spec.train == "xquad" and wildcards.language != spec.source_language else {})
+
+    return files
+
+
 def xquad_part(wildcards):
     """Which questions of XQuAD a split takes: all of them only where SQuAD trains."""
     return "all" if settings.tasks.xquad.train == "squad" else wildcards.split

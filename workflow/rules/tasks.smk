@@ -34,7 +34,8 @@ for task in ("xnli", "xquad"):
             name:
                 f"import_{task}"
             input:
-                lambda wildcards, task=task: task_file(wildcards, task),
+                unpack(known_questions(task)),
+                source=lambda wildcards, task=task: task_file(wildcards, task),
             output:
                 paths.task(task),
             log:
@@ -50,7 +51,7 @@ for task in ("xnli", "xquad"):
                 part="all" if task == "xnli" else xquad_part,
                 train_fraction=spec.train_fraction,
             message:
-                f"{task} from {{input}}"
+                f"{task} from {{input.source}}"
             script:
                 "../scripts/import_task.py"
 
@@ -59,6 +60,8 @@ for task in ("xnli", "xquad"):
         rule:
             name:
                 f"download_{task}"
+            input:
+                unpack(known_questions(task)),
             output:
                 data=paths.task(task),
                 manifest=paths.task_manifest(task),

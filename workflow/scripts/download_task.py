@@ -7,7 +7,7 @@ with job(snakemake.log[0], network=True):
     from langneurons.tasks.hub import downloaded_task
     from langneurons.tasks.sources import import_xnli, import_xquad
 
-    p, wildcards = snakemake.params, snakemake.wildcards
+    p, wildcards, inputs = snakemake.params, snakemake.wildcards, snakemake.input
     facts = dict(wildcards)
     where = Repository("dataset", p.hub["repository"], p.hub["revision"])
     target = snakemake.output.data
@@ -19,5 +19,6 @@ with job(snakemake.log[0], network=True):
             fraction = p.train_fraction if wildcards.split == "train" else 1.0
             import_xnli(source, target, wildcards.language, fraction, facts=facts)
         else:
-            import_xquad(source, target, p.part, p.train_fraction, facts=facts)
+            known = {name: inputs.get(name) for name in ("train", "source_test")}
+            import_xquad(source, target, p.part, p.train_fraction, facts=facts, **known)
     write_manifest(snakemake.output.manifest, fetched)

@@ -5,10 +5,11 @@ from langneurons.jobs import job
 with job(snakemake.log[0]):
     from langneurons.tasks.sources import import_xnli, import_xquad
 
-    p, facts = snakemake.params, dict(snakemake.wildcards)
-    source, target = snakemake.input[0], snakemake.output[0]
+    p, inputs, facts = snakemake.params, snakemake.input, dict(snakemake.wildcards)
+    source, target = inputs.source, snakemake.output[0]
     if p.task == "xnli":
         fraction = p.train_fraction if snakemake.wildcards.split == "train" else 1.0
         import_xnli(source, target, snakemake.wildcards.language, fraction, facts=facts)
     else:
-        import_xquad(source, target, p.part, p.train_fraction, facts=facts)
+        known = {name: inputs.get(name) for name in ("train", "source_test")}
+        import_xquad(source, target, p.part, p.train_fraction, facts=facts, **known)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from langneurons.tasks.files import SCHEMAS, write_task
+from langneurons.tasks.files import SCHEMAS, read_task, write_task
+from langneurons.tasks.splits import check_part, chosen, first
 
 LABELS = ("entailment", "neutral", "contradiction")
 """XNLI's labels; the position of a label is its number in a file and in the logits."""
@@ -46,7 +46,7 @@ def import_xnli(
         rows = [(place, r) for place, r in rows if r["language"] == language]
         if not rows:
             raise ValueError(f"{name}: no row of language '{language}'; the file has: {', '.join(languages)}")
-    kept = rows[: _first(len(rows), fraction)]
+    kept = rows[: first(len(rows), fraction)]
     if not kept:
         raise ValueError(f"{name}: a fraction of {fraction} of {len(rows)} rows is no row; write a larger fraction")
     columns: dict[str, list] = {"id": [str(i) for i in range(len(kept))]}
@@ -63,23 +63,24 @@ def import_xquad(
     train_fraction: float = 0.8,
     where: str = "",
     facts: Mapping[str, Any] | None = None,
+    train: str | os.PathLike | None = None,
+    source_test: str | os.PathLike | None = None,
 ) -> int:
     """Write a part of a question answering file as Parquet; return the number of questions.
 
     The source is SQuAD v1.1 JSON or the Hub's Parquet (columns ``id``, ``context``, ``question``,
     ``answers{text, answer_start}``), by its ending. ``part``: ``all``, ``train`` (the first
-    ``floor(questions * train_fraction)``) or ``test`` (the others). The cut is by the position of a
-    question in the file, hence at the same question in every language of parallel data; it may divide a
-    paragraph (the reference code cuts so too). ``paragraph`` is a running number: a paragraph ends where
-    the next question's context differs.
+    ``floor(questions * train_fraction)``) or ``test`` (the others); it may divide a paragraph (the reference code cuts
+    so too). ``train`` and ``source_test`` are this workflow's files of the training questions and of the source
+    language's test questions: none of the former is tested, and another language's test questions are those with the
+    ids of the latter, wherever they lie in its file (``tasks.splits``). ``paragraph`` is the running number of a
+    question's context, so that the questions of one context stay together in a file of any order.
 
-    ValueError: no such file, an empty one, not UTF-8, a missing column or value, no answer, an id twice.
+    ValueError: no such file, an empty one, not UTF-8, a missing column or value, no answer, an id twice, and as
+    :func:`langneurons.tasks.splits.chosen`.
     """
     name = _name(source_path, where)
-    if part not in ("all", "train", "test"):
-        raise ValueError(f"{name}: part is '{part}'; write all, train or test")
-    if not 0 < train_fraction < 1:
-        raise ValueError(f"{name}: train_fraction is {train_fraction}; write a share between 0 and 1")
+    check_part(part, train_fraction, name)
     suffix = Path(source_path).suffix.lower()
     if suffix == ".json":
         records: Iterable[tuple[str, dict]] = _squad(source_path, name)
@@ -89,7 +90,7 @@ def import_xquad(
         raise ValueError(f"{name}: ends in '{suffix}'; write a .json file (SQuAD v1.1) or a .parquet file (Hub)")
     columns: dict[str, list] = {field: [] for field in SCHEMAS["xquad"].names}
     seen: dict[str, str] = {}
-    number, previous = -1, None
+    paragraphs: dict[str, int] = {}
     for place, record in records:
         at = f"{name}, {place}"
         identity = _string(record["id"], f"{at}: id")
@@ -97,29 +98,20 @@ def import_xquad(
             raise ValueError(f"{at}: id '{identity}' stands already at {seen[identity]}; ids must differ")
         seen[identity] = place
         context = _string(record["context"], f"{at}: context")
-        number += context != previous
-        previous = context
         columns["id"].append(identity)
-        columns["paragraph"].append(str(number))
+        columns["paragraph"].append(str(paragraphs.setdefault(context, len(paragraphs))))
         columns["context"].append(context)
         columns["question"].append(_string(record["question"], f"{at}: question"))
         columns["answers"].append(_answers(record["answers"], at))
-    total = len(columns["id"])
-    cut = _first(total, train_fraction)
-    kept = {"all": slice(0, total), "train": slice(0, cut), "test": slice(cut, total)}[part]
-    columns = {field: values[kept] for field, values in columns.items()}
-    if not columns["id"]:
-        raise ValueError(f"{name}: part {part} of {total} questions is empty; write another train_fraction")
+    given = (("train", train), ("test", source_test))
+    known = {split: read_task(path, "xquad", {"split": split})["id"].to_pylist() for split, path in given if path}
+    kept = chosen(columns["id"], part, train_fraction, name, known.get("train"), known.get("test"))
+    columns = {field: [values[i] for i in kept] for field, values in columns.items()}
     return write_task(out_path, "xquad", columns, {"part": part, **(facts or {})})
 
 
 def _name(path: str | os.PathLike, where: str) -> str:
     return f"{where}: {path}" if where else str(path)
-
-
-def _first(count: int, share: float) -> int:
-    """floor(count * share), without the binary fraction's error."""
-    return math.floor(count * share + 1e-9)
 
 
 def _string(value: Any, at: str) -> str:
