@@ -15,6 +15,7 @@ FLOORS = [
     {"paths", "resources", "warm"},
     {"plan"},
     {"jobs"},
+    {"tokenization"},
     {"corpus"},
     {"models"},
     {"access"},

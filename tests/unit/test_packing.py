@@ -34,7 +34,10 @@ def tokenizer_file(tmp_path_factory):
 
 
 def packed(tokenizer_file, documents=DOCUMENTS, block=16, tokens=10**6, heldout_tokens=10**6, fraction=FRACTION):
-    blocks = pack(documents, tokenizer_file, block, tokens, heldout_tokens, fraction, SEED)
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(tokenizer_file))
+    blocks = pack(documents, tokenizer, block, tokens, heldout_tokens, fraction, SEED)
     assert all(ids.dtype == np.int32 for split in blocks.values() for ids, _ in split)
     return {split: [(ids.tolist(), size) for ids, size in blocks[split]] for split in blocks}
 

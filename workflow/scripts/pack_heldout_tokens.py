@@ -8,12 +8,12 @@ from langneurons.jobs import job
 with job(snakemake.log[0]):
     from langneurons.corpus.documents import read_documents
     from langneurons.corpus.packing import pack, write_blocks
-    from langneurons.models.loading import tokenizer_digest
+    from langneurons.models.loading import load_tokenizer, tokenizer_digest
 
     p, wildcards = snakemake.params, snakemake.wildcards
     shards = ({"language": wildcards.language, "shard": Path(path).stem} for path in snakemake.input.corpus)
     documents = chain.from_iterable(map(read_documents, snakemake.input.corpus, shards))
-    tokenizer = f"{snakemake.input.model}/tokenizer.json"
+    tokenizer = load_tokenizer(snakemake.input.model)
     blocks = pack(documents, tokenizer, p.block, 0, p.tokens, p.heldout_fraction, p.seed)
     facts = {"model_key": wildcards.model, "language": wildcards.language, "shard": "heldout", "block": p.block}
     write_blocks(snakemake.output[0], blocks, facts | {"tokenizer": tokenizer_digest(snakemake.input.model)})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,10 @@ import pyarrow.compute as pc
 from langneurons.artifacts.parquet import read_parquet, write_parquet
 from langneurons.corpus.documents import HELDOUT, STATISTICS, split_of
 from langneurons.progress import Progress
+from langneurons.tokenization import TextEncoder
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 SCHEMA = pa.schema([("split", pa.string()), ("input_ids", pa.list_(pa.int32())), ("bytes", pa.int64())])
 KIND = "token blocks"
@@ -48,7 +52,7 @@ class _Stream:
 
 def pack(
     documents: Iterable[tuple[str, str]],
-    tokenizer_file: str | os.PathLike,
+    tokenizer: PreTrainedTokenizerBase,
     block: int,
     tokens: int,
     heldout_tokens: int,
@@ -57,18 +61,14 @@ def pack(
 ) -> dict[str, list[tuple[np.ndarray, int]]]:
     """Tokenise documents in order, concatenate them and cut them into blocks of ``block`` tokens.
 
-    Each document gets the special tokens that the tokenizer itself adds (as the reference code does).
-    Stops reading when both splits are full: ``tokens`` for statistics, ``heldout_tokens`` held out; what
-    does not fill a block is left out. Returns the blocks of each split (int32), each with its bytes of UTF-8.
+    Each document gets the special tokens that the tokenizer itself adds (as the reference code does); special tokens
+    that it spells are text (``langneurons.tokenization``). Stops reading when both splits are full: ``tokens`` for
+    statistics, ``heldout_tokens`` held out; what does not fill a block is left out. Returns the blocks of each split
+    (int32), each with its bytes of UTF-8.
 
     A budget of 0 leaves a split out. Raises ValueError if a split that was asked for has not one block.
     """
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(tokenizer_file))
-    # A snapshot may hold the last caller's settings; a document is never cut or padded here.
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
+    encoder = TextEncoder(tokenizer)
     streams = {STATISTICS: _Stream(block, tokens), HELDOUT: _Stream(block, heldout_tokens)}
     blocks: dict[str, list[tuple[np.ndarray, int]]] = {STATISTICS: [], HELDOUT: []}
     with Progress(tokens + heldout_tokens, "tokens", "pack") as done:
@@ -78,8 +78,8 @@ def pack(
             split = split_of(text, heldout_fraction, seed)
             if streams[split].full:
                 continue
-            encoding = tokenizer.encode(text)
-            packed = list(streams[split].add(encoding.ids, _byte_sizes(text, encoding.offsets)))
+            ids, offsets = encoder.whole(text)
+            packed = list(streams[split].add(ids, _byte_sizes(text, offsets)))
             blocks[split] += packed
             done(len(packed) * block)
     for split, wanted in ((STATISTICS, tokens), (HELDOUT, heldout_tokens)):

@@ -8,6 +8,7 @@ import random
 from pathlib import Path
 
 from langneurons.progress import Progress
+from langneurons.tokenization import TextEncoder, read_tokenizer
 
 BOS, EOS, PAD = "<s>", "</s>", "<pad>"
 
@@ -161,13 +162,10 @@ def make_model(
         facts = {"language": Path(path).parent.name, "shard": Path(path).stem}
         kept += [t for _, t in read_documents(path, facts) if split_of(t, heldout_fraction, seed) == STATISTICS]
     train_tokenizer([t for language in sorted(texts) for t in texts[language]], settings["vocabulary"], directory)
-
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(Path(directory) / "tokenizer.json"))
-    end = tokenizer.token_to_id(EOS)
-    ids = {lang: [[*e.ids, end] for e in tokenizer.encode_batch(kept)] for lang, kept in texts.items()}
-    model = build_model(settings | {"vocabulary": tokenizer.get_vocab_size()}, seed)
+    tokenizer = read_tokenizer(directory)
+    encoder, end = TextEncoder(tokenizer), tokenizer.eos_token_id
+    ids = {lang: [[*encoder.whole(text).ids, end] for text in kept] for lang, kept in texts.items()}
+    model = build_model(settings | {"vocabulary": len(tokenizer)}, seed)
     print(f"{sum(p.numel() for p in model.parameters())} parameters")
     losses = pretrain(model, ids, settings, seed)
     first, last = losses[:100], losses[-100:]

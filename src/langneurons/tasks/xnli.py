@@ -7,10 +7,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
+from langneurons.tokenization import Template, TextEncoder
+
 if TYPE_CHECKING:
     import torch
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
+
+SEPARATORS = ("spaced_eos", "eos")
+"""What stands between premise and hypothesis; the first is the paper's."""
+
+_FIELDS = ("premise", "hypothesis")
 
 
 class Encoded(NamedTuple):
@@ -20,19 +27,31 @@ class Encoded(NamedTuple):
     dropped: int
 
 
-def encode(table: pa.Table, tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> Encoded:
+def encode(
+    table: pa.Table, tokenizer: PreTrainedTokenizerBase, max_tokens: int, separator: str = SEPARATORS[0]
+) -> Encoded:
     """Token ids of premise, EOS, hypothesis; examples of more than ``max_tokens`` are dropped and counted.
 
-    The result's columns are ``id``, ``input_ids`` and ``labels`` (0 to 2). What the tokenizer puts around a
-    text (BOS) is put around the whole, once. Special tokens spelt out in the data are plain text.
+    ``separator``: ``spaced_eos``, one text in which the EOS token stands between spaces (paper's code); ``eos``, the
+    token alone between the two, each tokenised by itself. The result's columns are ``id``, ``input_ids`` and
+    ``labels`` (0 to 2). What the tokenizer puts around a text (BOS) is put around the whole, once. Special tokens
+    spelt out in the data are plain text.
 
-    ValueError if the tokenizer has no EOS token, or if every example is too long.
+    ValueError for an unknown separator, if the tokenizer has no EOS token, or if every example is too long.
     """
-    before, after = surrounding_tokens(tokenizer)
+    if separator not in SEPARATORS:
+        raise ValueError(f"unknown separator '{separator}'; write one of: {', '.join(SEPARATORS)}")
     eos = eos_token(tokenizer)
-    premises = tokenize(tokenizer, table["premise"].to_pylist())
-    hypotheses = tokenize(tokenizer, table["hypothesis"].to_pylist())
-    ids = [before + p + [eos] + h + after for p, h in zip(premises, hypotheses, strict=True)]
+    pairs = list(zip(table["premise"].to_pylist(), table["hypothesis"].to_pylist(), strict=True))
+    if separator == "spaced_eos":
+        form = Template(tokenizer, f"{{premise}} {tokenizer.eos_token} {{hypothesis}}", _FIELDS, "the separator")
+        inner = [form.encode(form.fill(dict(zip(_FIELDS, pair, strict=True)))) for pair in pairs]
+        before, after = form.before, form.after
+    else:
+        encoder = TextEncoder(tokenizer)
+        inner = [[*encoder.encode(premise).ids, eos, *encoder.encode(hypothesis).ids] for premise, hypothesis in pairs]
+        before, after = encoder.before, encoder.after
+    ids = [before + row + after for row in inner]
     columns = {"id": table["id"].to_pylist(), "input_ids": ids, "labels": table["label"].to_pylist()}
     return keep_short(columns, ids, max_tokens)
 
@@ -54,24 +73,6 @@ def pad_right(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor,
     ids = torch.tensor([[*row, *[pad_id] * (longest - len(row))] for row in rows], dtype=torch.long)
     mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows], dtype=torch.long)
     return ids, mask
-
-
-def tokenize(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
-    """Token ids of each text alone: nothing is added, and a special token's name is read as plain text."""
-    if not texts:
-        return []
-    options = {"add_special_tokens": False, "split_special_tokens": True, "return_attention_mask": False}
-    return tokenizer(texts, verbose=False, **options)["input_ids"]
-
-
-def surrounding_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
-    """The special tokens that a tokenizer puts before and after a text."""
-    alone = tokenizer("a", add_special_tokens=False)["input_ids"]
-    whole = tokenizer("a")["input_ids"]
-    for start in range(len(whole) - len(alone) + 1):
-        if whole[start : start + len(alone)] == alone:
-            return whole[:start], whole[start + len(alone) :]
-    raise ValueError(f"{tokenizer.name_or_path}: special tokens change the text between them; use another tokenizer")
 
 
 def eos_token(tokenizer: PreTrainedTokenizerBase) -> int:

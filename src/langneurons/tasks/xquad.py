@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from langneurons.tasks.xnli import Encoded, eos_token, keep_short, pad_right, surrounding_tokens, tokenize
+from langneurons.tasks.xnli import Encoded, eos_token, keep_short, pad_right
+from langneurons.tokenization import Template
 
 if TYPE_CHECKING:
     import torch
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 PROMPT = "Answer the question from the context.\nContext: {context}\nQuestion: {question}\nAnswer:"
 IGNORED = -100
 """The label of a position that has no part in the loss."""
-
-_FIELD = re.compile(r"\{(context|question)\}")
 
 
 def encode_training(
@@ -29,8 +27,8 @@ def encode_training(
     The result's columns are ``id``, ``input_ids`` and ``labels`` (``IGNORED`` on the prompt; not shifted:
     the model shifts them). Examples of more than ``max_tokens`` in all are dropped and counted.
     """
-    prompts = _prompts(table, tokenizer, prompt)
-    answers = [[*answer, eos_token(tokenizer)] for answer in _first_answers(table, tokenizer, prompt)]
+    prompts, answers = _encode(table, tokenizer, prompt)
+    answers = [[*answer, eos_token(tokenizer)] for answer in answers]
     ids = [p + a for p, a in zip(prompts, answers, strict=True)]
     labels = [[IGNORED] * len(p) + a for p, a in zip(prompts, answers, strict=True)]
     return keep_short({"id": table["id"].to_pylist(), "input_ids": ids, "labels": labels}, ids, max_tokens)
@@ -42,13 +40,12 @@ def encode_prompts(
     """Prompts to generate from, token for token those of :func:`encode_training`.
 
     The result's columns are ``id``, ``paragraph``, ``answers``, ``input_ids`` (the prompt) and
-    ``first_answer_ids`` (the first gold answer as training spells it, without EOS). Prompts of more than
-    ``max_tokens`` are dropped and counted.
+    ``first_answer_ids`` (the first gold answer as training spells it, and as a model would generate it, without EOS).
+    Prompts of more than ``max_tokens`` are dropped and counted.
     """
-    prompts = _prompts(table, tokenizer, prompt)
+    prompts, answers = _encode(table, tokenizer, prompt)
     columns = {name: table[name].to_pylist() for name in ("id", "paragraph", "answers")}
-    columns["input_ids"] = prompts
-    columns["first_answer_ids"] = _first_answers(table, tokenizer, prompt)
+    columns |= {"input_ids": prompts, "first_answer_ids": answers}
     return keep_short(columns, prompts, max_tokens)
 
 
@@ -70,20 +67,36 @@ def answer_text(tokenizer: PreTrainedTokenizerBase, tokens: Iterable[int]) -> st
     return tokenizer.decode(list(tokens), skip_special_tokens=True).strip()
 
 
-def _prompts(table: pa.Table, tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[list[int]]:
-    fields = set(_FIELD.findall(prompt))
-    if fields != {"context", "question"}:
-        raise ValueError(f"prompt is {prompt!r}; it must hold {{context}} and {{question}}")
-    texts = []
-    for context, question in zip(table["context"].to_pylist(), table["question"].to_pylist(), strict=True):
-        # One pass: braces within the data stay as they are.
-        values = {"context": context.strip(), "question": question.strip()}
-        texts.append(_FIELD.sub(lambda match, values=values: values[match.group(1)], prompt))
-    before, _ = surrounding_tokens(tokenizer)
-    return [before + ids for ids in tokenize(tokenizer, texts)]
+def _encode(
+    table: pa.Table, tokenizer: PreTrainedTokenizerBase, prompt: str
+) -> tuple[list[list[int]], list[list[int]]]:
+    """Token ids of each prompt, and of each first answer behind it.
+
+    The prompt's own special tokens are special, those that context, question and answer spell are text. A prompt's
+    tokens do not depend on the answer: they are those of the prompt alone. The answer is tokenised together with the
+    prompt, after a space unless the prompt ends in white space or a special token, and its tokens are those behind the
+    prompt's: so a tokenizer that puts a space before every text puts none before the answer. Where the answer changes
+    the prompt's last tokens (in a prompt that ends in a space, which many tokenizers join to the next word), the
+    answer's tokens are those that it has behind a line break, which joins to nothing; and where it does join, those of
+    the answer alone.
+    """
+    form = Template(tokenizer, prompt, ("context", "question"), "prompt")
+    space = " " if form.open_ended else ""
+    prompts, answers = [], []
+    columns = (table[name].to_pylist() for name in ("context", "question", "answers"))
+    for context, question, gold in zip(*columns, strict=True):
+        text = form.fill({"context": context.strip(), "question": question.strip()})
+        answer = space + form.plain(gold[0].strip())
+        ids = form.encode(text)
+        prompts.append(form.begin(ids))
+        answers.append(next(_continuations(form, text, ids, answer)))
+    return prompts, answers
 
 
-def _first_answers(table: pa.Table, tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[list[int]]:
-    """Token ids of each first answer, after a space unless the prompt itself ends in white space."""
-    space = "" if prompt[-1:].isspace() else " "
-    return tokenize(tokenizer, [space + answers[0].strip() for answers in table["answers"].to_pylist()])
+def _continuations(form: Template, text: str, ids: list[int], answer: str) -> Iterator[list[int]]:
+    """Tokens of ``answer`` behind a text, behind a line break, and alone: the first that leave what is before alone."""
+    for before, known in ((text, ids), ("\n", form.encode("\n"))):
+        together = form.encode(before + answer)
+        if together[: len(known)] == known:
+            yield together[len(known) :]
+    yield form.encode(answer)
