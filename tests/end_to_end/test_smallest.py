@@ -400,10 +400,7 @@ def test_adapters_and_interventions_give_their_logits_without_this_library(
     for example in test:
         if example["id"] not in kept:
             continue
-        premise, hypothesis = (
-            tokenizer(example[k], add_special_tokens=False).input_ids for k in ("premise", "hypothesis")
-        )
-        ids = [tokenizer.bos_token_id, *premise, tokenizer.eos_token_id, *hypothesis]
+        ids = tokenizer(f"{example['premise']} {tokenizer.eos_token} {example['hypothesis']}").input_ids
         with torch.inference_mode():
             logits = classify(input_ids=torch.tensor([ids])).logits[0]
         np.testing.assert_allclose(kept[example["id"]], logits.numpy(), atol=2e-5)

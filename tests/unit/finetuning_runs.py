@@ -87,6 +87,7 @@ def run(folder: Path, out: Path, *, task: str = "xnli", finetuning: str = "en+vi
         "dtype": "float32",
         "max_tokens": 300,
         "prompt": "{context}\n{question}\n" if task == "xquad" else None,
+        "separator": "spaced_eos" if task == "xnli" else None,
         "seed": 7,
     }
     try:

@@ -58,6 +58,16 @@ def test_the_reference_in_the_repository_is_the_models():
     assert (ROOT / config_document.REFERENCE_FILE).read_text(encoding="utf-8") == config_document.reference_markdown()
 
 
+def test_the_papers_own_limits_are_the_defaults(base):
+    """The reference code keeps what is shorter than 256 and 511 tokens, and puts spaces around EOS."""
+    short = changed(base, *((("tasks", "xnli", key), DELETE) for key in ("max_tokens", "separator")))
+    del short["tasks"]["xquad"]["max_tokens"]
+    for raw in (base, short):
+        tasks = load_config(raw).tasks
+        found = tasks.xnli.max_tokens, tasks.xnli.separator, tasks.xquad.max_tokens
+        assert found == (255, "spaced_eos", 510)
+
+
 def test_main_writes_both_and_refuses_another_directory(tmp_path):
     with pytest.raises(ValueError, match=r"no config/config\.yaml here"):
         config_document.main(str(tmp_path))

@@ -22,21 +22,30 @@ WAYS = {
         "statistics": {"site": "gate", "estimate": "batch_mean"},  # the text says exact; its code averages batches
         "methods": {"act-prob-90p": {"threshold": "batch_mean"}},
         "interventions": {"site": "act"},
-        "tasks": {"xquad": {"source": "files", "train": "xquad", "metric": "model_tokens"}},
+        "tasks": {
+            "xnli": {"separator": "spaced_eos"},
+            "xquad": {"source": "files", "train": "xquad", "metric": "model_tokens"},
+        },
     },
     "sound": {
         "activations": {"batch_percentiles": PERCENTILES},
         "statistics": {"site": "act", "estimate": "exact"},
         "methods": {"act-prob-90p": {"threshold": "layer"}},
         "interventions": {"site": "act"},
-        "tasks": {"xquad": {"source": "files", "train": "squad", "metric": "mlqa"}},
+        "tasks": {
+            "xnli": {"separator": "eos"},
+            "xquad": {"source": "files", "train": "squad", "metric": "mlqa"},
+        },
     },
     "other": {
         "activations": {"batch_percentiles": PERCENTILES},
         "statistics": {"site": "gate", "estimate": "exact"},
         "methods": {"act-prob-90p": {"threshold": "model"}},
         "interventions": {"site": "gate"},
-        "tasks": {"xquad": {"source": "files", "train": "squad", "metric": "mlqa"}},
+        "tasks": {
+            "xnli": {"separator": "eos"},
+            "xquad": {"source": "files", "train": "squad", "metric": "mlqa"},
+        },
     },
 }
 
@@ -90,6 +99,9 @@ def test_each_switch_reaches_its_jobs(planned):
     for target in ("metrics/xnli/base/vi/p90@lape-set1.tsv", "perplexity/lape-set1.tsv"):
         assert jobs[f"results/tiny-llama/{target}"]["params"]["site"] == edit["interventions"]["site"]
     assert jobs["results/tiny-llama/metrics/xnli/base/vi/none.tsv"]["params"]["site"] is None
+    for target in ("adapters/xnli/base", "metrics/xnli/base/vi/none.tsv"):
+        params = jobs[f"results/tiny-llama/{target}"]["params"]
+        assert params["separator"] == edit["tasks"]["xnli"]["separator"]
     assert jobs["results/tables/xquad.tsv"]["params"]["table"]["metric"] == xquad["metric"]
     train, test = (jobs[f"resources/tasks/xquad/{name}.parquet"] for name in ("en.train", "vi.test"))
     known = "resources/tasks/xquad/en.train.parquet", "resources/tasks/xquad/en.test.parquet"

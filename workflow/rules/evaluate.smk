@@ -28,6 +28,7 @@ rule evaluate:
         statistics=expected_statistics,
         max_tokens=task_setting("max_tokens"),
         prompt=task_setting("prompt"),
+        separator=task_setting("separator"),
         max_new_tokens=task_setting("max_new_tokens"),
     message:
         "{wildcards.task} in {wildcards.language}: {wildcards.model}, {wildcards.finetuning}, {wildcards.intervention}"

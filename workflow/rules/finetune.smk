@@ -31,6 +31,7 @@ rule finetune:
         revision=lambda wildcards: getattr(settings.models[wildcards.model], "revision", None),
         max_tokens=task_setting("max_tokens"),
         prompt=task_setting("prompt"),
+        separator=task_setting("separator"),
         seed=settings.seed,
     message:
         "Fine-tuning {wildcards.model} on {wildcards.task}: {wildcards.finetuning}"

@@ -26,7 +26,7 @@ with job(snakemake.log[0], snakemake.threads):
     batch_tokens = snakemake.resources.batch_tokens
     with context:
         if condition.task == "xnli":
-            metrics, predictions = evaluate_xnli(model, tokenizer, table, p.max_tokens, batch_tokens)
+            metrics, predictions = evaluate_xnli(model, tokenizer, table, p.separator, p.max_tokens, batch_tokens)
         else:
             metrics, predictions = evaluate_xquad(
                 model, tokenizer, table, condition.language, p.prompt, p.max_tokens, p.max_new_tokens, batch_tokens

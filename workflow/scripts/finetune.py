@@ -26,6 +26,7 @@ with job(snakemake.log[0], snakemake.threads):
         dtype=p.dtype,
         max_tokens=p.max_tokens,
         prompt=p.prompt,
+        separator=p.separator,
         seed=p.seed,
         repository=p.repository,
         revision=p.revision,

@@ -51,13 +51,15 @@ def intervention(
     return intervene(model, neurons, values, site), found.count(condition.language)
 
 
-def evaluate_xnli(model, tokenizer, table: pa.Table, max_tokens: int, batch_tokens: int) -> tuple[dict, pa.Table]:
+def evaluate_xnli(
+    model, tokenizer, table: pa.Table, separator: str, max_tokens: int, batch_tokens: int
+) -> tuple[dict, pa.Table]:
     """Accuracy and predictions of a classification model on a task table (paper, appendix B.1)."""
     from langneurons.evaluation.classification import classify
     from langneurons.tasks.metrics import accuracy
     from langneurons.tasks.xnli import encode
 
-    encoded = encode(table, tokenizer, max_tokens)
+    encoded = encode(table, tokenizer, max_tokens, separator)
     logits = classify(model, encoded.examples, batch_tokens, tokenizer.pad_token_id)
     gold, predicted = list(encoded.examples["labels"]), logits.argmax(axis=1).tolist()
     metrics = {"examples": len(gold), "dropped": encoded.dropped, "accuracy": accuracy(predicted, gold)}

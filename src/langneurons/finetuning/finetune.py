@@ -30,6 +30,7 @@ def finetune(
     dtype: str,
     max_tokens: int,
     prompt: str | None,
+    separator: str | None,
     seed: int,
     repository: str | None = None,
     revision: str | None = None,
@@ -41,9 +42,10 @@ def finetune(
 
     ``finetuning`` is ``base`` or ``languages@method``; ``settings`` are the keys of the configuration's
     ``finetuning.{task}`` that change the result (``targets`` only with neurons); ``name`` is the model's key,
-    ``repository`` and ``revision`` where on the Hub it is from. The first ``settings["validation"]`` examples of
-    ``validation_path`` give the validation loss. ``train_facts`` and ``validation_facts``: the language and the split
-    that these files must be of. Returns the curve (``training.train``).
+    ``repository`` and ``revision`` where on the Hub it is from; ``prompt`` is XQuAD's, ``separator`` XNLI's. The first
+    ``settings["validation"]`` examples of ``validation_path`` give the validation loss. ``train_facts`` and
+    ``validation_facts``: the language and the split that these files must be of. Returns the curve
+    (``training.train``).
 
     Raises ValueError for a mask of another model or method, for other task data than said, and what ``train`` and
     ``save_adapter`` raise.
@@ -67,7 +69,7 @@ def finetune(
     def encoded(path, facts, count=None):
         table = read_task(path, task, facts)[:count]
         if task == "xnli":
-            return xnli.encode(table, tokenizer, max_tokens)
+            return xnli.encode(table, tokenizer, max_tokens, separator)
         return xquad.encode_training(table, tokenizer, max_tokens, prompt)
 
     training = encoded(train_path, train_facts)

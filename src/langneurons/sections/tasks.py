@@ -41,7 +41,11 @@ class Xnli(Section):
     source_language: Language = Field("en", description="Language of the training data.")
     languages: list[Language] = Field(description="Target languages.")
     train_fraction: Share = Field(0.25, description="First share of the training set that is used.")
-    max_tokens: Positive = Field(256, description="Longer examples are dropped, and counted.")
+    separator: Literal["spaced_eos", "eos"] = Field(
+        "spaced_eos",
+        description="Between premise and hypothesis: the EOS token between spaces (paper), or the EOS token alone.",
+    )
+    max_tokens: Positive = Field(255, description="Longer examples are dropped, and counted (paper: 255).")
     hub: HubTask = Field(
         default_factory=lambda: HubTask(
             repository="facebook/xnli",
@@ -67,9 +71,9 @@ class Xquad(Section):
     )
     prompt: str = Field(
         "Answer the question from the context.\nContext: {context}\nQuestion: {question}\nAnswer:",
-        description="Instruction prompt with {context} and {question}.",
+        description="Instruction prompt with {context} and {question}; special tokens in it are special.",
     )
-    max_tokens: Positive = Field(512, description="Longer examples are dropped, and counted.")
+    max_tokens: Positive = Field(510, description="Longer examples are dropped, and counted (paper: 510).")
     max_new_tokens: Positive = Field(64, description="Tokens generated at most.")
     hub: HubTask = Field(
         default_factory=lambda: HubTask(

@@ -28,7 +28,7 @@ class Encoded(NamedTuple):
 
 
 def encode(
-    table: pa.Table, tokenizer: PreTrainedTokenizerBase, max_tokens: int, separator: str = SEPARATORS[0]
+    table: pa.Table, tokenizer: PreTrainedTokenizerBase, max_tokens: int, separator: str | None = SEPARATORS[0]
 ) -> Encoded:
     """Token ids of premise, EOS, hypothesis; examples of more than ``max_tokens`` are dropped and counted.
 
