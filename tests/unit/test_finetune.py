@@ -120,6 +120,14 @@ def test_the_validation_loss_is_the_mean_over_the_first_test_examples(inputs, un
         assert float(last["validation_loss"]) == pytest.approx(np.mean(losses), rel=1e-5)
 
 
+def test_validation_questions_that_train_are_refused(inputs, tmp_path):
+    with pytest.raises(
+        ValueError, match=r"xquad\.train\.parquet: the test question with id 'train-0' is among the train"
+    ):
+        run(inputs, tmp_path, task="xquad", finetuning="base", validation_path=inputs / "xquad.train.parquet")
+    assert not list(tmp_path.iterdir())
+
+
 def test_plain_peft_alone_loads_both_kinds(inputs, undisturbed, answering):
     ids = [[1, 50, 60, 70, 81], [1, 99, 98, 97, 96]]
     # The adapter names its base "tiny": a directory of where plain PEFT is run.

@@ -47,8 +47,8 @@ def finetune(
     ``validation_facts``: the language and the split that these files must be of. Returns the curve
     (``training.train``).
 
-    Raises ValueError for a mask of another model or method, for other task data than said, and what ``train`` and
-    ``save_adapter`` raise.
+    Raises ValueError for a mask of another model or method, for other task data than said, and for validation questions
+    of XQuAD that train, and what ``train`` and ``save_adapter`` raise.
     """
     import functools
 
@@ -62,6 +62,7 @@ def finetune(
     from langneurons.models.neurons import find_neurons
     from langneurons.tasks import xnli, xquad
     from langneurons.tasks.files import read_task
+    from langneurons.tasks.splits import check_untrained
 
     kind, task_type = KINDS[task]
     tokenizer = load_tokenizer(model_path)
@@ -77,6 +78,8 @@ def finetune(
     validation = None
     if validation_path:
         validation = encoded(validation_path, validation_facts, settings["validation"]).examples
+    if validation and task == "xquad":  # XNLI's examples are numbered anew in each file
+        check_untrained(validation["id"][:], training.examples["id"][:], str(validation_path))
 
     model = load_base(model_path, kind, quantization, dtype)
     digest = snapshot_digest(model_path)
