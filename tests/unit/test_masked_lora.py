@@ -321,7 +321,7 @@ def test_files_are_whole_named_and_without_paths(tmp_path):
     files = {p.name: p.read_bytes() for p in directory.iterdir()}
     assert sorted(files) == ["adapter_config.json", "adapter_model.safetensors", "langneurons.json"]
     assert not any(b"/scratch" in content or str(tmp_path).encode() in content for content in files.values())
-    assert json.loads(files["langneurons.json"]) == METADATA
+    assert METADATA.items() <= json.loads(files["langneurons.json"]).items()
     config = json.loads(files["adapter_config.json"])
     assert config["base_model_name_or_path"] == "tiny"
     gates = [f"model.layers.{layer}.mlp.gate_proj" for layer in ROWS]

@@ -6,7 +6,8 @@ import random
 import pytest
 
 from langneurons.demo.world import write_question
-from langneurons.tasks.sources import import_xquad, read_task
+from langneurons.tasks.files import read_task
+from langneurons.tasks.sources import import_xquad
 
 QUESTIONS = 1190
 CUT = 952  # floor(0.8 * 1190)
@@ -29,8 +30,10 @@ def source(tmp_path_factory):
     """The source language's training and test questions, of a file in its normal order."""
     folder = tmp_path_factory.mktemp("source")
     file = squad_file(folder / "en.json", IDS)
-    assert import_xquad(file, folder / "train", "train") == CUT
-    assert import_xquad(file, folder / "test", "test", train=folder / "train") == QUESTIONS - CUT
+    assert import_xquad(file, folder / "train", "train", facts={"split": "train"}) == CUT
+    assert (
+        import_xquad(file, folder / "test", "test", train=folder / "train", facts={"split": "test"}) == QUESTIONS - CUT
+    )
     assert ids_of(folder / "train") == IDS[:CUT]
     assert ids_of(folder / "test") == IDS[CUT:]
     return {"train": folder / "train", "source_test": folder / "test"}

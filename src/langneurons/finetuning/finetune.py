@@ -147,8 +147,8 @@ def _padding(tokenizer) -> int | None:
 
     Special tokens do not come of a text, but the tokenizer may put one after it.
     """
-    from langneurons.tasks.xnli import surrounding_tokens
+    from langneurons.tokenization import TextEncoder
 
-    _, after = surrounding_tokens(tokenizer)
+    after = TextEncoder(tokenizer).after
     ids = [tokenizer.pad_token_id, *sorted(tokenizer.all_special_ids)]
     return next((i for i in ids if i not in after[-1:]), None)
