@@ -14,7 +14,7 @@ def check_finite(
 ) -> None:
     """ValueError, naming the first place, if any of ``values`` (a number, or an array) is NaN or infinite.
 
-    ``what`` says what they are and of which file; ``axes`` names the array's axes (as ``("layer", "neuron")``);
+    ``what`` says what they are and of which file; ``axes`` names all of the array's axes (as ``("layer", "neuron")``);
     ``names`` are what the places of the first axis are called in the message, instead of their numbers.
     """
     import numpy as np
@@ -24,11 +24,11 @@ def check_finite(
     if not wrong.any():
         return
     place = np.unravel_index(int(wrong.argmax()), wrong.shape)
-    labels = [*axes, *("axis " + str(i) for i in range(len(axes), found.ndim))]
-    where = ", ".join(
-        f"{label} {names[i] if names is not None and not axis else i}".strip()
-        for axis, (label, i) in enumerate(zip(labels, place, strict=True))
-    )
+    if axes:
+        shown = [*(names[i] if names is not None and not axis else i for axis, i in enumerate(place))]
+        where = ", ".join(f"{label} {i}".strip() for label, i in zip(axes, shown, strict=True))
+    else:
+        where = f"[{', '.join(map(str, place))}]" if place else ""
     value = float(found[place])
     said = "NaN" if math.isnan(value) else "infinity" if value > 0 else "-infinity"
     count = f" ({int(wrong.sum())} of {found.size} values are not finite)" if found.ndim else ""

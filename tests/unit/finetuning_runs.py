@@ -61,10 +61,11 @@ def make_inputs(folder: Path) -> None:
     train_tokenizer([e["premise"] for e in examples["xnli", "train"]], SHAPE["vocabulary"], folder / "tiny")
     build_model(SHAPE, seed=3).save_pretrained(str(folder / "tiny"))
     for (task, split), rows in examples.items():
-        write_task(folder / f"{task}.{split}.parquet", task, {name: [row[name] for row in rows] for name in rows[0]})
+        columns = {name: [row[name] for row in rows] for name in rows[0]}
+        write_task(folder / f"{task}.{split}.parquet", task, columns, {"language": "en", "split": split})
     scores = {code: {layer: np.ones(len(i)) for layer, i in layers.items()} for code, layers in NEURONS.items()}
     facts = {"layers": 2, "neurons_per_layer": 128, "model": snapshot_digest(folder / "tiny")}
-    mask_from("lape-set1", NEURONS, scores, **facts).write(folder / "mask.parquet")
+    mask_from("lape-set1", NEURONS, scores, **facts).write(folder / "mask.parquet", model_key="tiny")
 
 
 def run(folder: Path, out: Path, *, task: str = "xnli", finetuning: str = "en+vi@lape-set1", **changes) -> list[dict]:

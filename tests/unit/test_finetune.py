@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -190,7 +191,7 @@ def test_a_mask_of_another_model_is_refused(inputs, tmp_path, change, message):
 
     mask = NeuronMask.read(inputs / "mask.parquet")
     other = {"neurons_per_layer": 256} if change == "shape" else {"model": "0" * 64}
-    dataclasses.replace(mask, **other).write(tmp_path / "other.parquet")
+    dataclasses.replace(mask, **other).write(tmp_path / "other.parquet", model_key="tiny")
     with pytest.raises(ValueError, match=rf"other\.parquet: mask lape-set1 .*{message}"):
         run(inputs, tmp_path, mask_path=tmp_path / "other.parquet")
     assert not (tmp_path / "adapter").exists()
@@ -198,15 +199,83 @@ def test_a_mask_of_another_model_is_refused(inputs, tmp_path, change, message):
 
 def test_an_adapter_of_another_base_is_refused(inputs, undisturbed, tmp_path):
     base = load_base(inputs / "tiny", "classification")
-    with pytest.raises(
-        ValueError, match=r"langneurons\.json: the adapter was trained on snapshot .* the model is 0000"
-    ):
+    with pytest.raises(ValueError, match=r"adapter: the adapter was trained on snapshot .* the model is 0000"):
         load_adapter(base, undisturbed / "adapter", "0" * 64)
     load_adapter(base, undisturbed / "adapter", snapshot_digest(inputs / "tiny"))
     shutil.copytree(undisturbed / "adapter", tmp_path / "adapter")
     (tmp_path / "adapter/langneurons.json").unlink()
-    with pytest.raises(ValueError, match="does not say which base"):
+    with pytest.raises(ValueError, match=r"adapter: does not say what it is \(no langneurons\.json\)"):
         load_adapter(load_base(inputs / "tiny", "classification"), tmp_path / "adapter", "0" * 64)
+
+
+FACTS = {"base_model": "tiny", "task": "xnli", "finetuning": "en+vi@lape-set1", "quantization": "none"}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"base_model": "mistral"},
+        {"task": "xquad"},
+        {"finetuning": "base"},
+        {"quantization": "nf4"},
+        {"dtype": "bfloat16"},
+    ],
+)
+def test_an_adapter_of_another_job_is_refused(inputs, undisturbed, other):
+    base, digest = load_base(inputs / "tiny", "classification"), snapshot_digest(inputs / "tiny")
+    ((name, value),) = other.items()
+    with pytest.raises(ValueError, match=rf"adapter: {name.replace('_', ' ')} is '.*', '{value}' was expected"):
+        load_adapter(base, undisturbed / "adapter", digest, FACTS | other)
+    load_adapter(base, undisturbed / "adapter", digest, FACTS)
+
+
+@pytest.mark.parametrize("name", ["adapter_model.safetensors", "adapter_config.json", "langneurons.json"])
+def test_a_flipped_bit_of_an_adapter_is_found(inputs, undisturbed, tmp_path, name):
+    shutil.copytree(undisturbed / "adapter", tmp_path / "adapter")
+    path, base = tmp_path / "adapter" / name, load_base(inputs / "tiny", "classification")
+    whole = path.read_bytes()
+    for place in range(0, len(whole), max(1, len(whole) // 40)):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=re.escape(str(path.parent))):
+            load_adapter(base, path.parent)
+
+
+def test_a_weight_that_is_not_finite_is_neither_saved_nor_loaded(inputs, undisturbed, tmp_path):
+    """One NaN gave "accuracy 25.0" and empty answers with an exact match of 0."""
+    from safetensors.torch import load_file, save_file
+
+    from langneurons.artifacts.directories import open_directory, seal_directory
+
+    model = load_adapter(load_base(inputs / "tiny", "classification"), undisturbed / "adapter")
+    weight = next(p for name, p in model.named_parameters() if "lora_B" in name)
+    weight.data[3, 1] = float("nan")
+    message = r"adapter_model\.safetensors: .*lora_B.* is NaN at \[3, 1\]"
+    with pytest.raises(ValueError, match=message):
+        adapters.save_adapter(model, tmp_path / "saved", FACTS)
+    assert not (tmp_path / "saved").exists()
+    shutil.copytree(undisturbed / "adapter", tmp_path / "adapter")
+    path = tmp_path / "adapter/adapter_model.safetensors"
+    tensors = load_file(path)
+    name = next(name for name in tensors if "lora_B" in name)
+    tensors[name][3, 1] = float("nan")
+    save_file(tensors, path, {"format": "pt"})
+    facts, _ = open_directory(undisturbed / "adapter", "adapter")
+    seal_directory(path.parent, "adapter", facts)
+    with pytest.raises(ValueError, match=message):
+        load_adapter(load_base(inputs / "tiny", "classification"), path.parent)
+
+
+def test_other_task_data_than_said_are_refused(inputs, tmp_path):
+    """The test split, or another language's examples, in the place of the training data."""
+    test, train = inputs / "xnli.test.parquet", {"language": "en", "split": "train"}
+    with pytest.raises(ValueError, match=r"xnli\.train\.parquet: language is 'en', 'hi' was expected"):
+        run(inputs, tmp_path, train_facts=train | {"language": "hi"})
+    with pytest.raises(ValueError, match=r"xnli\.test\.parquet: split is 'test', 'train' was expected"):
+        run(inputs, tmp_path, train_facts=train, validation_path=test, validation_facts=train)
+    with pytest.raises(ValueError, match=r"mask\.parquet: method is 'lape-set1', 'other' was expected"):
+        run(inputs, tmp_path, finetuning="en@other")
 
 
 def test_a_full_disk_leaves_no_adapter_and_loses_no_step(inputs, undisturbed, tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """Masked LoRA against its dense definition, against PEFT's own layers, and through a file."""
 
 import copy
+import hashlib
 import json
 
 import numpy as np
@@ -321,7 +322,9 @@ def test_files_are_whole_named_and_without_paths(tmp_path):
     files = {p.name: p.read_bytes() for p in directory.iterdir()}
     assert sorted(files) == ["adapter_config.json", "adapter_model.safetensors", "langneurons.json"]
     assert not any(b"/scratch" in content or str(tmp_path).encode() in content for content in files.values())
-    assert METADATA.items() <= json.loads(files["langneurons.json"]).items()
+    seal = json.loads(files["langneurons.json"])
+    assert seal.items() >= METADATA.items() and seal["kind"] == "adapter"
+    assert seal["files"] == {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)[:2]}
     config = json.loads(files["adapter_config.json"])
     assert config["base_model_name_or_path"] == "tiny"
     gates = [f"model.layers.{layer}.mlp.gate_proj" for layer in ROWS]
