@@ -216,3 +216,24 @@ def edited(site, neurons, values):
         return mlp.down_proj((put(a) if site == "act" else a) * mlp.up_proj(x))
 
     return forward
+
+
+def test_a_logit_that_is_not_finite_names_the_first_example(examples):
+    """An adapter with one NaN gave "accuracy 25.0": an argmax of NaN is a label like any other."""
+    model = build()
+    for name in ("q0", None):
+        given = [e | ({"id": f"q{i}"} if name else {}) for i, e in enumerate(examples)]
+        with torch.no_grad():
+            kept = model.model.embed_tokens.weight.clone()
+            token = next(t for t in examples[4]["input_ids"] if not any(t in e["input_ids"] for e in examples[:4]))
+            model.model.embed_tokens.weight[token] = float("nan")
+        with pytest.raises(
+            ValueError, match=rf"a logit is NaN at example {'q4' if name else 4}, label 0 .* not finite"
+        ):
+            classify(model, given, 18, EOS, "a logit")
+        with torch.no_grad():
+            model.model.embed_tokens.weight.copy_(kept)
+    with torch.no_grad():
+        model.score.weight[1] = float("inf")
+    with pytest.raises(ValueError, match="the logits is -?(infinity|NaN) at example 0, label 1"):
+        classify(model, examples, 18, EOS)

@@ -198,7 +198,7 @@ def test_a_broken_value_is_an_error(value):
     model = tiny()
     with torch.no_grad():
         model.model.layers[1].mlp.gate_proj.weight[5] = value
-    with pytest.raises(RuntimeError, match="1 neurons took NaN or infinite values, the first in layer 1, neuron 5"):
+    with pytest.raises(ValueError, match="1 neurons took NaN or infinite values, the first in layer 1, neuron 5"):
         collect(model, BLOCKS, BLOCK)
 
 

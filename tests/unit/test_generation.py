@@ -150,3 +150,32 @@ def neuron_by_neuron(model, site, neurons, values):
     yield
     for handle in handles:
         handle.remove()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_logit_that_is_not_finite_names_the_prompt(prompts, value):
+    """A model of NaN answered with the first token of the vocabulary, and an exact match of 0."""
+    model = build("llama")
+    names = [f"q{i}" for i in range(len(prompts))]
+    with torch.no_grad():
+        token = next(t for t in prompts[2] if not any(t in p for i, p in enumerate(prompts) if i != 2))
+        model.model.embed_tokens.weight[token] = value
+    for batch_tokens in (1, 10_000):
+        with pytest.raises(ValueError, match=r"xquad/vi: the best logit is NaN at example q2 .* not finite"):
+            generate_answers(model, prompts, NEW, [2], 0, batch_tokens, names, "xquad/vi: the best logit")
+    rest = prompts[:2] + prompts[3:]
+    assert all(len(answer) <= NEW for answer in generate_answers(model, rest, NEW, [token], 0, 10_000))
+
+
+def test_what_follows_the_end_of_a_row_may_be_anything(prompts):
+    """A row that has ended goes on in its batch; what it makes then has no meaning, and is no error."""
+    model = build("llama")
+    free = step_by_step(model, prompts[0], set())[0]
+    stop = {free[0]}
+    expected = [step_by_step(model, p, stop)[0] for p in prompts]
+    with torch.no_grad():
+        model.model.embed_tokens.weight[free[0]] = float("nan")  # read only after the row has ended
+    kept = [i for i, p in enumerate(prompts) if free[0] not in p]
+    assert free[0] != 1 and expected[0] == [] and 0 in kept and len(kept) > 3
+    answers = generate_answers(model, [prompts[i] for i in kept], NEW, stop, 1, 10_000)
+    assert answers == [expected[i] for i in kept]

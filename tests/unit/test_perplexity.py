@@ -74,9 +74,16 @@ def test_faults(model, blocks):
     broken = model.model.norm.weight
     kept = broken.data.clone()
     broken.data.fill_(float("nan"))
-    with pytest.raises(ValueError, match="negative log-likelihood is nan"):
+    with pytest.raises(ValueError, match=r"negative log-likelihood is NaN at block 0 \(7 of 7 values"):
         negative_log_likelihood(model, blocks, 100)
     broken.data.copy_(kept)
+    embeddings = model.get_input_embeddings().weight
+    kept = embeddings.data.clone()
+    first = next(token for token in blocks[2].tolist() if token not in blocks[:2])
+    embeddings.data[first] = float("inf")
+    with pytest.raises(ValueError, match="text in vi is NaN at block 2 "):
+        negative_log_likelihood(model, blocks, 100, "text in vi")
+    embeddings.data.copy_(kept)
 
 
 def test_rows_and_file(tmp_path):

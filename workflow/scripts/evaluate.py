@@ -23,13 +23,21 @@ with job(snakemake.log[0], snakemake.threads):
     context, neurons = intervention(
         model, inputs.model, condition, inputs.get("mask"), inputs.get("statistics"), p.site, p.statistics
     )
-    batch_tokens = snakemake.resources.batch_tokens
+    batch_tokens, where = snakemake.resources.batch_tokens, "/".join(vars(condition).values())
     with context:
         if condition.task == "xnli":
-            metrics, predictions = evaluate_xnli(model, tokenizer, table, p.separator, p.max_tokens, batch_tokens)
+            metrics, predictions = evaluate_xnli(model, tokenizer, table, p.separator, p.max_tokens, batch_tokens, where)
         else:
             metrics, predictions = evaluate_xquad(
-                model, tokenizer, table, condition.language, p.prompt, p.max_tokens, p.max_new_tokens, batch_tokens
+                model,
+                tokenizer,
+                table,
+                condition.language,
+                p.prompt,
+                p.max_tokens,
+                p.max_new_tokens,
+                batch_tokens,
+                where,
             )
     written = (snakemake.output.metrics, snakemake.output.predictions)
     write_condition(condition, neurons, metrics, predictions, *written, digest)

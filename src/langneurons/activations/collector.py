@@ -50,8 +50,9 @@ def collect(
 
     On a GPU out of memory it starts again, once, with half the batch.
 
-    ValueError for blocks, percentiles or a model that cannot be counted. RuntimeError if a gate did not fire exactly
-    once a pass, if tokens are missing, if layers put out different data types, or if a value is NaN or infinite.
+    ValueError for blocks, percentiles or a model that cannot be counted, and for a value that is NaN or infinite.
+    RuntimeError if a gate did not fire exactly once a pass, if tokens are missing, or if layers put out different data
+    types.
     """
     sites = find_neurons(model)
     decoder = _decoder(model)
@@ -235,14 +236,14 @@ class _Counter:
         self.kernel(values, self.histogram[layer], self.moments[:, :, layer], self.minimum[layer], self.maximum[layer])
 
     def counts(self, tokens: int) -> NeuronCounts:
-        """The counts on the host; RuntimeError unless every layer saw ``tokens`` tokens, all finite."""
+        """The counts on the host; RuntimeError unless every layer saw ``tokens`` tokens, ValueError unless finite."""
         short = [layer for layer, seen in enumerate(self.seen) if seen != tokens]
         if short:
             raise RuntimeError(f"layers {short} counted {[self.seen[i] for i in short]} tokens, {tokens} were read")
         minimum, maximum = self.minimum.cpu().numpy(), self.maximum.cpu().numpy()
         broken = np.argwhere(~(np.isfinite(minimum) & np.isfinite(maximum)))
         if len(broken):
-            raise RuntimeError(
+            raise ValueError(
                 f"{len(broken)} neurons took NaN or infinite values, the first in layer {broken[0][0]}, neuron "
                 f"{broken[0][1]}; check the snapshot, or load the model in another dtype"
             )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from langneurons.finite import check_finite
 from langneurons.models.pooling import pooled_logits
 from langneurons.progress import Progress
 from langneurons.tasks.xnli import pad_right
@@ -46,15 +47,21 @@ def batches_by_length(lengths: Sequence[int], batch_tokens: int) -> list[list[in
 
 
 def classify(
-    model: torch.nn.Module, encoded_examples: Sequence[Mapping[str, Any]], batch_tokens: int, pad_id: int
+    model: torch.nn.Module,
+    encoded_examples: Sequence[Mapping[str, Any]],
+    batch_tokens: int,
+    pad_id: int,
+    what: str = "the logits",
 ) -> np.ndarray:
     """Logits of each example, float32 [examples, labels], in the order given.
 
     ``encoded_examples`` have ``input_ids`` (a ``datasets.Dataset`` or a list of dictionaries). ``model`` is a
     ``...ForSequenceClassification`` of transformers or a PEFT model around one. ``batch_tokens`` bounds a
-    forward pass, padding included; it and ``pad_id`` change the speed and not the logits.
+    forward pass, padding included; it and ``pad_id`` change the speed and not the logits. ``what`` is how an error
+    calls the logits, so that it can name the condition.
 
-    ValueError on no example, or on one without tokens.
+    ValueError on no example, on one without tokens, and on a logit that is not finite, naming the first such example
+    (by its ``id``, where it has one).
     """
     rows = [list(example["input_ids"]) for example in encoded_examples]
     if not rows:
@@ -71,4 +78,6 @@ def classify(
         logits = torch.cat(found).cpu().numpy()
     ordered = np.empty_like(logits)
     ordered[np.concatenate(batches)] = logits
+    names = [example.get("id", number) for number, example in enumerate(encoded_examples)]
+    check_finite(ordered, what, ("example", "label"), names)
     return ordered

@@ -52,15 +52,18 @@ def intervention(
 
 
 def evaluate_xnli(
-    model, tokenizer, table: pa.Table, separator: str, max_tokens: int, batch_tokens: int
+    model, tokenizer, table: pa.Table, separator: str, max_tokens: int, batch_tokens: int, where: str = "xnli"
 ) -> tuple[dict, pa.Table]:
-    """Accuracy and predictions of a classification model on a task table (paper, appendix B.1)."""
+    """Accuracy and predictions of a classification model on a task table (paper, appendix B.1).
+
+    ``where`` is the condition, for errors. ValueError for a logit that is not finite.
+    """
     from langneurons.evaluation.classification import classify
     from langneurons.tasks.metrics import accuracy
     from langneurons.tasks.xnli import encode
 
     encoded = encode(table, tokenizer, max_tokens, separator)
-    logits = classify(model, encoded.examples, batch_tokens, tokenizer.pad_token_id)
+    logits = classify(model, encoded.examples, batch_tokens, tokenizer.pad_token_id, f"{where}: a logit")
     gold, predicted = list(encoded.examples["labels"]), logits.argmax(axis=1).tolist()
     metrics = {"examples": len(gold), "dropped": encoded.dropped, "accuracy": accuracy(predicted, gold)}
     predictions = pa.table(
@@ -84,8 +87,12 @@ def evaluate_xquad(
     max_tokens: int,
     max_new_tokens: int,
     batch_tokens: int,
+    where: str = "xquad",
 ) -> tuple[dict, pa.Table]:
-    """Exact match and F1 by both metrics, and the generated answers (paper, appendix B.1)."""
+    """Exact match and F1 by both metrics, and the generated answers (paper, appendix B.1).
+
+    ``where`` is the condition, for errors. ValueError for a logit that is not finite.
+    """
     from langneurons.evaluation.generation import generate_answers
     from langneurons.tasks.metrics import percent, score_answer
     from langneurons.tasks.xquad import answer_text, encode_prompts
@@ -99,6 +106,8 @@ def evaluate_xquad(
         [tokenizer.eos_token_id],
         tokenizer.pad_token_id,
         batch_tokens,
+        list(examples["id"]),
+        f"{where}: the best logit",
     )
     texts = [answer_text(tokenizer, tokens) for tokens in generated]
     gold = list(examples["answers"])

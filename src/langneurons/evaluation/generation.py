@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import torch
 
 from langneurons.evaluation.classification import batches_by_length, inference
+from langneurons.finite import check_finite
 from langneurons.models.pooling import position_ids
 from langneurons.progress import Progress
 from langneurons.tasks.xquad import pad_left
@@ -22,6 +23,8 @@ def generate_answers(
     eos_ids: Iterable[int],
     pad_id: int,
     batch_tokens: int,
+    names: Sequence[str] | None = None,
+    what: str = "the best logit",
 ) -> list[list[int]]:
     """Greedy continuation of each prompt, in the order given: token ids up to an EOS, which is left out.
 
@@ -29,7 +32,10 @@ def generate_answers(
     ``max_new_tokens`` are generated. ``batch_tokens`` bounds a batch (rows times prompt plus continuation);
     it and ``pad_id`` change the speed and not the answer, up to the rounding of the model's dtype.
 
-    ValueError on an empty prompt or a ``max_new_tokens`` below 1.
+    ``names`` are what an error calls the prompts, by default their numbers; ``what`` is how it calls their logits.
+
+    ValueError on an empty prompt or a ``max_new_tokens`` below 1, and on a logit that is not finite, naming the first
+    such prompt of its batch.
     """
     if max_new_tokens < 1:
         raise ValueError(f"max_new_tokens is {max_new_tokens}; write at least 1")
@@ -41,7 +47,9 @@ def generate_answers(
     with inference(model), Progress(len(prompts), "prompts", "generate") as done:
         for batch in batches_by_length([len(p) + max_new_tokens for p in prompts], batch_tokens):
             ids, mask = pad_left([list(prompts[i]) for i in batch], pad_id)
-            for i, tokens in zip(batch, _generate(model, ids, mask, max_new_tokens, stop, pad_id), strict=True):
+            generated, worst = _generate(model, ids, mask, max_new_tokens, stop, pad_id)
+            check_finite(worst, what, ("example",), [i if names is None else names[i] for i in batch])
+            for i, tokens in zip(batch, generated, strict=True):
                 answers[i] = _until(tokens, stop)
             done(len(batch))
     return answers
@@ -55,8 +63,9 @@ def _until(tokens: list[int], stop: list[int]) -> list[int]:
 
 def _generate(
     model: torch.nn.Module, ids: torch.Tensor, mask: torch.Tensor, max_new_tokens: int, stop: list[int], pad_id: int
-) -> list[list[int]]:
-    """Greedy tokens of one left-padded batch; what follows a row's EOS has no meaning."""
+) -> tuple[list[list[int]], list[float]]:
+    """Greedy tokens of one left-padded batch; what follows a row's EOS has no meaning. And a number of each row that is
+    not finite if a best logit of it was not: NaN and infinity are the best where there are any."""
     device = model.get_input_embeddings().weight.device
     ids, mask = ids.to(device), mask.to(device)
     positions = position_ids(mask)
@@ -64,6 +73,7 @@ def _generate(
     answers = torch.full((len(ids), max_new_tokens), pad_id, dtype=torch.long, device=device)
     rows = torch.arange(len(ids), device=device)  # the answers that the batch's rows stand for
     ended = torch.zeros(len(ids), dtype=torch.bool, device=device)
+    worst = torch.zeros(len(ids), dtype=torch.float32, device=device)
     cache = None
     for step in range(max_new_tokens):
         output = model(
@@ -75,9 +85,13 @@ def _generate(
             logits_to_keep=1,
         )
         cache = output.past_key_values
-        token = output.logits[:, -1].argmax(dim=-1)  # [rows]
+        logits = output.logits[:, -1]
+        token = logits.argmax(dim=-1)  # [rows]
         answers[rows, step] = token
-        ended |= torch.isin(token, ends)
+        best = logits.gather(1, token.unsqueeze(1)).squeeze(1).float()
+        broken = ~best.isfinite() & ~ended
+        worst[rows] = torch.where(broken, best, worst[rows])  # looked at when the batch is done: it would wait here
+        ended |= torch.isin(token, ends) | broken
         if (step + 1) % _LOOK == 0:
             alive = int((~ended).sum())
             if not alive:
@@ -89,4 +103,4 @@ def _generate(
         ids = token.unsqueeze(1)
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
         positions = positions[:, -1:] + 1
-    return answers.tolist()
+    return answers.tolist(), worst.tolist()

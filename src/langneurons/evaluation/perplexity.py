@@ -35,7 +35,10 @@ COLUMNS = (
 
 
 def negative_log_likelihood(
-    model: torch.nn.Module, blocks: np.ndarray | torch.Tensor, batch_tokens: int
+    model: torch.nn.Module,
+    blocks: np.ndarray | torch.Tensor,
+    batch_tokens: int,
+    what: str = "negative log-likelihood",
 ) -> tuple[float, int]:
     """(sum in nats, tokens predicted) of ``blocks`` [number, length] of token ids, without padding.
 
@@ -43,7 +46,8 @@ def negative_log_likelihood(
     are. Labels are shifted once, here. Each token's loss is taken in float32 and summed in float64.
     ``batch_tokens`` bounds a forward pass; a block is never divided.
 
-    ValueError on no block, blocks of one token, ids outside the vocabulary, or a sum that is no number.
+    ValueError on no block, blocks of one token, ids outside the vocabulary, or a loss that is not finite,
+    naming ``what`` the sum is of and the first such block.
     """
     ids = torch.as_tensor(np.asarray(blocks)).long()
     if ids.ndim != 2 or not len(ids) or ids.shape[1] < 2:
@@ -57,18 +61,21 @@ def negative_log_likelihood(
             f"{model.config.get_text_config().vocab_size}: pack the text with this model's tokenizer"
         )
     total = torch.zeros((), dtype=torch.float64, device=embeddings.device)
+    sums = []
     with inference(model), Progress(ids.numel(), "tokens", "perplexity") as done:
         for batch in ids.split(max(1, batch_tokens // ids.shape[1])):
             batch = batch.to(embeddings.device)
             logits = model(input_ids=batch, use_cache=False).logits  # [rows, length, vocabulary]
             for row, target in zip(logits, batch, strict=True):  # a row at a time: float32 of all would not fit
                 loss = torch.nn.functional.cross_entropy(row[:-1].float(), target[1:], reduction="none")
-                total += loss.double().sum()
+                sums.append(loss.double().sum())
+                total += sums[-1]
             del logits
             done(batch.numel())
     nats = float(total)
     if not math.isfinite(nats):
-        raise ValueError(f"negative log-likelihood is {nats}: the model's outputs are no numbers; try dtype float32")
+        check_finite([float(block) for block in sums], what, ("block",))
+        check_finite(nats, what)
     return nats, ids.shape[0] * (ids.shape[1] - 1)
 
 
@@ -149,7 +156,11 @@ def measure_changes(
 
     sites = find_neurons(model)
     mask.check_model(len(sites.layers), sites.neurons_per_layer, snapshot_digest(model_path))
-    base = {language: negative_log_likelihood(model, blocks, batch_tokens) for language, (blocks, _) in texts.items()}
+    what = f"negative log-likelihood ({mask.method}) of the text in "
+    base = {
+        language: negative_log_likelihood(model, blocks, batch_tokens, what + language)
+        for language, (blocks, _) in texts.items()
+    }
     zeroed = {}
     for source in mask.languages:
         neurons = mask.neurons(source)
@@ -159,7 +170,9 @@ def measure_changes(
         values = {layer: np.zeros(len(indices)) for layer, indices in neurons.items()}
         with intervene(model, neurons, values, site):
             zeroed[source] = {
-                language: negative_log_likelihood(model, blocks, batch_tokens)
+                language: negative_log_likelihood(
+                    model, blocks, batch_tokens, f"{what}{language} with the neurons of {source} zero"
+                )
                 for language, (blocks, _) in texts.items()
             }
     sizes = {language: int(size.sum()) for language, (_, size) in texts.items()}

@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from langneurons.finite import check_finite
+
 if TYPE_CHECKING:
     import pandas
 
@@ -88,7 +90,15 @@ def _cell(texts: list[str]) -> str:
 
 
 def to_tsv(frame: pandas.DataFrame) -> str:
-    """Tab-separated values at full precision (``repr``); nothing where a value is missing."""
+    """Tab-separated values at full precision (``repr``); nothing where a value is missing.
+
+    ValueError, naming the row and the column, for a number that is not finite.
+    """
+    for number, line in enumerate(frame.to_dict("records")):
+        where = ", ".join(str(value) for value in line.values() if isinstance(value, str))
+        for name, value in line.items():
+            if isinstance(value, float):
+                check_finite(value, f"row {number + 1} of the table ({where}): {name}", advice="look at what it is of")
     out = io.StringIO()
     writer = csv.writer(out, delimiter="\t", lineterminator="\n")
     writer.writerow(frame.columns)
