@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # Marks a template's own special tokens, and an unknown character: Unicode keeps these for no character ever.
 _OPEN, _CLOSE = "\ufdd0", "\ufdd1"
+_SPECIAL_LOOK = re.compile(r"<\|[^<>|\s]+\|>")  # what nobody writes for its characters
 
 
 class Tokens(NamedTuple):
@@ -142,6 +143,7 @@ class Template:
 
     The filled template is tokenised as one text, exactly as the tokenizer would with its special tokens read: a
     template without special tokens gives the ids of the filled text. ``key`` is the configuration's, for errors.
+    ``not_special``: what looks like a special token (``<|im_start|>``) and is none of this tokenizer's, hence text.
     ValueError if a field is missing.
     """
 
@@ -156,6 +158,8 @@ class Template:
         special = re.compile("|".join(map(re.escape, names)))
         self.text = special.sub(lambda match: encoder.mark(match[0]), template) if names else template
         self._encoder = encoder.with_special(names) if names else encoder
+        known = tokenizer.added_tokens_encoder
+        self.not_special = sorted({name for name in _SPECIAL_LOOK.findall(template) if name not in known})
         self.before, self.after = encoder.before, encoder.after
 
     @property

@@ -108,6 +108,13 @@ def test_a_templates_own_special_tokens_are_special_and_the_datas_are_text(token
     assert max(ids) < len(tokenizer) and max(spelt) < len(tokenizer)
 
 
+def test_a_templates_token_that_the_tokenizer_lacks_is_reported(named, capsys):
+    prompts(named("byte_level"), CHAT + "<|im_end|>", ("a", "b", ["a"]))
+    assert capsys.readouterr().out.splitlines() == [
+        "the prompt's <|im_end|> is no special token of this model's tokenizer; it is read as text"
+    ]
+
+
 def test_bos_of_a_template_is_not_doubled(tokenizer):
     (once,) = prompts(tokenizer, "<s>{context} {question}", ("the river", "where", ["a"]))
     assert once == tokenizer("<s>the river where", add_special_tokens=False)["input_ids"]

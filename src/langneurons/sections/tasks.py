@@ -63,7 +63,9 @@ class Xquad(Section):
     source_language: Language = Field("en", description="Language of the training data.")
     languages: list[Language] = Field(description="Target languages.")
     train: Literal["xquad", "squad"] = Field(
-        "xquad", description="xquad: 80 % of its English questions train, 20 % test (paper); squad: SQuAD v1.1 trains."
+        "xquad",
+        description="xquad: 80 % of the source language's questions train, the others test, in every language by id "
+        "(paper); squad: SQuAD v1.1 trains.",
     )
     train_fraction: Annotated[float, Field(gt=0, lt=1)] = Field(0.8, description="Training share for train: xquad.")
     metric: Literal["model_tokens", "mlqa"] = Field(

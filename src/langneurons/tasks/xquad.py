@@ -81,6 +81,8 @@ def _encode(
     the answer alone.
     """
     form = Template(tokenizer, prompt, ("context", "question"), "prompt")
+    for name in form.not_special:
+        print(f"the prompt's {name} is no special token of this model's tokenizer; it is read as text")
     space = " " if form.open_ended else ""
     prompts, answers = [], []
     columns = (table[name].to_pylist() for name in ("context", "question", "answers"))
