@@ -6,8 +6,7 @@ import random
 import pytest
 
 from langneurons.demo.world import write_question
-from langneurons.tasks.files import read_task
-from langneurons.tasks.sources import import_xquad
+from langneurons.tasks.sources import import_xquad, read_task
 
 QUESTIONS = 1190
 CUT = 952  # floor(0.8 * 1190)
@@ -30,10 +29,10 @@ def source(tmp_path_factory):
     """The source language's training and test questions, of a file in its normal order."""
     folder = tmp_path_factory.mktemp("source")
     file = squad_file(folder / "en.json", IDS)
-    assert import_xquad(file, folder / "train", "train", facts={"split": "train"}) == CUT
-    assert (
-        import_xquad(file, folder / "test", "test", train=folder / "train", facts={"split": "test"}) == QUESTIONS - CUT
-    )
+    facts = {split: {"language": "en", "split": split} for split in ("train", "test")}
+    assert import_xquad(file, folder / "train", "train", facts=facts["train"]) == CUT
+    known = {"train": folder / "train"}
+    assert import_xquad(file, folder / "test", "test", facts=facts["test"], **known) == QUESTIONS - CUT
     assert ids_of(folder / "train") == IDS[:CUT]
     assert ids_of(folder / "test") == IDS[CUT:]
     return {"train": folder / "train", "source_test": folder / "test"}
@@ -91,6 +90,14 @@ def test_a_test_question_that_was_trained_on_is_named(tmp_path, source):
     with pytest.raises(ValueError, match="is among the training questions"):
         import_xquad(squad_file(tmp_path / "a.json", IDS[::-1]), tmp_path / "out", "test", train=source["train"])
     assert import_xquad(squad_file(tmp_path / "a.json", IDS[CUT:]), tmp_path / "out", "all", train=source["train"])
+
+
+def test_files_of_other_splits_are_no_record_of_what_trains(tmp_path, source):
+    file = squad_file(tmp_path / "hi.json", IDS)
+    with pytest.raises(ValueError, match=f"{source['source_test']}.*split"):
+        import_xquad(file, tmp_path / "out", "test", train=source["source_test"])
+    with pytest.raises(ValueError, match=f"{source['train']}.*split"):
+        import_xquad(file, tmp_path / "out", "test", train=source["train"], source_test=source["train"])
 
 
 def test_no_question_of_the_demo_is_both_trained_and_tested():
