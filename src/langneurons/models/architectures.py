@@ -31,7 +31,7 @@ class Architecture:
     halves of its output. ``width``: the configuration's key of d_ff; where it is None, or its value is, d_ff is 4 times
     ``hidden_size``. ``activation``: the configuration's key of the activation's name; ``fixed_activation`` is that name
     where the code leaves no choice. ``text_config``: the configuration's key of the language model's own configuration,
-    where that is one part of the model.
+    where that is one part of the model. ``classifier``: whether transformers has a classification model of it.
     """
 
     layers: str = "layers"
@@ -44,6 +44,7 @@ class Architecture:
     activation: str = "hidden_act"
     fixed_activation: str | None = None
     text_config: str | None = None
+    classifier: bool = True
 
     @property
     def structure(self) -> str:
@@ -67,10 +68,10 @@ ARCHITECTURES: dict[str, Architecture] = {
     "gemma3_text": Architecture(activation="hidden_activation"),
     # Gemma 3 with its vision tower: the neurons are those of the language model.
     "gemma3": Architecture(layers="language_model.layers", activation="hidden_activation", text_config="text_config"),
-    "cohere": _GATED,
-    "cohere2": _GATED,
+    "cohere": Architecture(classifier=False),
+    "cohere2": Architecture(classifier=False),
     "exaone4": _GATED,
-    "granite": _GATED,
+    "granite": Architecture(classifier=False),
     "helium": _GATED,
     "olmo": _GATED,
     "olmo2": _GATED,

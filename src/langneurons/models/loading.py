@@ -7,8 +7,13 @@ import json
 import os
 from pathlib import Path
 
+from langneurons.models.checks import architecture_of, check_classifier, check_precision
+from langneurons.models.headers import read_json, read_tensors
+from langneurons.models.strict import check_dtypes, check_weights, check_whole
+
 ORIGIN = "langneurons.json"  # of a quantised snapshot (models.quantized): which snapshot it is from
 NEEDED = ("config.json", "tokenizer.json", "tokenizer_config.json")
+_OFFLINE = {"local_files_only": True, "trust_remote_code": False}
 # What the tokenizer is made from; the last is absent in most snapshots.
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
@@ -70,7 +75,9 @@ def load_tokenizer(path: str | os.PathLike):
     from transformers import PreTrainedTokenizerFast
 
     # The fast tokenizer reads tokenizer.json whatever the architecture: no code of the snapshot runs.
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(str(check_snapshot(path)), local_files_only=True)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(
+        str(check_snapshot(path)), local_files_only=True, trust_remote_code=False
+    )
     if tokenizer.eos_token is None:
         raise ValueError(f"{path}: the tokenizer has no end-of-text token; set eos_token in tokenizer_config.json")
     if tokenizer.pad_token is None:
@@ -98,7 +105,9 @@ def load_base(
     double quantisation and ``dtype`` as compute type, or takes the weights of a quantised snapshot as they are.
     Returned in evaluation mode on ``device`` (default: the GPU if there is one).
 
-    Raises ValueError for an unknown task, quantisation or data type, and for a snapshot quantised in another way.
+    Raises ValueError for an unknown task, quantisation, data type or architecture, for a snapshot quantised in another
+    way, and for weights that are missing, unexpected, of another shape, not floating-point or not finite: a model is
+    loaded whole or not at all.
     """
     import torch
 
@@ -108,9 +117,13 @@ def load_base(
         raise ValueError(f"unknown dtype '{dtype}'; write one of {', '.join(dtypes)}")
     if quantization not in ("none", "nf4"):
         raise ValueError(f"unknown quantization '{quantization}'; write none or nf4")
-    model_class = _model_class(json.loads((folder / "config.json").read_text(encoding="utf-8")), task)
+    config = read_json(folder / "config.json")
+    check_classifier(folder, config, architecture_of(folder, config), task)
+    model_class = _model_class(config, task)
     device = device or default_device()
-    options: dict = {"dtype": dtypes[dtype], "local_files_only": True, "use_safetensors": True, "device_map": None}
+    options: dict = {"dtype": dtypes[dtype], "use_safetensors": True, "device_map": None, **_OFFLINE}
+    # Shapes are compared here, with a message of one line.
+    options |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
     if task == "classification":
         options["num_labels"] = num_labels
     origin = _origin(folder)
@@ -119,26 +132,33 @@ def load_base(
             f"{path}: quantised as {origin['quantization']}, {origin['dtype']}, not {quantization}, {dtype}; load the "
             "original snapshot, or quantise it anew"
         )
-    if origin:
+    quantized = check_precision(folder, config, quantization, dtype)
+    check_dtypes(folder, read_tensors(folder), quantized)
+    if quantization == "nf4":
         options["device_map"] = {"": device}
-    elif quantization == "nf4":
-        from transformers import BitsAndBytesConfig
-
-        options["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=dtypes[dtype],
-            llm_int8_skip_modules=["lm_head", "score"],
-        )
-        options["device_map"] = {"": device}
+        if not quantized:
+            options["quantization_config"] = _nf4(dtypes[dtype])
     torch.manual_seed(0)  # the fresh head of a classifier; an adapter overwrites it
-    model = model_class.from_pretrained(str(folder), **options)
+    model, info = model_class.from_pretrained(str(folder), **options)
+    check_whole(path, info, task)
+    check_weights(path, model)
     if quantization == "nf4":
         _keep_unpacked(model)
     else:
         model.to(device)
     return model.eval()
+
+
+def _nf4(dtype):
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+        llm_int8_skip_modules=["lm_head", "score"],
+    )
 
 
 def load_shape(path: str | os.PathLike):
@@ -147,9 +167,10 @@ def load_shape(path: str | os.PathLike):
     from transformers import AutoConfig
 
     folder = check_snapshot(path)
-    model_class = _model_class(json.loads((folder / "config.json").read_text(encoding="utf-8")), "causal")
+    config = read_json(folder / "config.json")
+    architecture_of(folder, config)
     with torch.device("meta"):
-        return model_class(AutoConfig.from_pretrained(str(folder), local_files_only=True)).eval()
+        return _model_class(config, "causal")(AutoConfig.from_pretrained(str(folder), **_OFFLINE)).eval()
 
 
 def _model_class(config: dict, task: str):
