@@ -406,7 +406,7 @@ def test_a_key_of_another_form_is_not_offered(base):
     (line,) = faults(changed(base, (["models", "llama-3.1-8b", "steps"], 3)))
     assert line == (
         "models.llama-3.1-8b.steps: unknown key; write one of: "
-        "dtype, parameters, quantization, repository, revision, source, title"
+        "attention_targets, dtype, parameters, quantization, repository, revision, source, title"
     )
 
 

@@ -75,6 +75,7 @@ def test_what_is_written(inputs, undisturbed):
     mask = NeuronMask.read(inputs / "mask.parquet")
     assert metadata["mask_digest"] == mask.digest() and metadata["base_digest"] == snapshot_digest(inputs / "tiny")
     assert (metadata["method"], metadata["languages"], metadata["neurons"]) == ("lape-set1", ["en", "vi"], 5)
+    assert metadata["attention_targets"] == ["q_proj", "k_proj", "v_proj", "o_proj"]
     card = (undisturbed / "adapter/README.md").read_text()
     _, front, body = card.split("---\n", 2)
     import yaml
@@ -86,6 +87,7 @@ def test_what_is_written(inputs, undisturbed):
         "pipeline_tag": "text-classification",
         "tags": ["base_model:adapter:tiny", "lora", "transformers"],
     }
+    assert "LoRA on `q_proj`, `k_proj`, `v_proj` and `o_proj` of every layer" in body
     for fact in (metadata["mask_digest"], metadata["base_digest"], "5 neurons", "en, vi", "lape-set1", "0.005"):
         assert fact in body
     with (undisturbed / "curve.tsv").open() as file:

@@ -24,7 +24,7 @@ if models_from("demo"):
         params:
             version=version_of("pretrain_demo_model"),
             model=lambda wildcards: settings.models[wildcards.model].model_dump(
-                exclude={"title", "source", "quantization", "dtype"}
+                exclude={"title", "source", "quantization", "dtype", "attention_targets"}
             ),
             heldout_fraction=settings.corpus.heldout_fraction,
             seed=settings.seed,

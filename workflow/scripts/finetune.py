@@ -30,6 +30,7 @@ with job(snakemake.log[0], snakemake.threads):
         seed=p.seed,
         repository=p.repository,
         revision=p.revision,
+        attention_targets=p.attention_targets,
         gradient_checkpointing=bool(snakemake.resources.gradient_checkpointing),
     )
     for entry in curve[:: max(1, len(curve) // 50)]:

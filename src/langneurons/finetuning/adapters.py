@@ -111,12 +111,20 @@ def adapter_config(peft_model: PeftModel, base_model: str, revision: str | None 
     adapted = {n.removeprefix(PREFIX) for n, module in peft_model.named_modules() if isinstance(module, LoraLayer)}
     config = peft_model.peft_config[ADAPTER].to_dict()
     config = {key: sorted(value) if isinstance(value, set) else value for key, value in config.items()}
-    config["target_modules"] = sorted({name.rpartition(".")[2] for name in adapted - masked}) + sorted(masked)
+    config["target_modules"] = _short_names(peft_model, adapted - masked) + sorted(masked)
     config["modules_to_save"] = sorted(set(config["modules_to_save"])) if config["modules_to_save"] else None
     config["base_model_name_or_path"] = base_model
     config["revision"] = revision
     config["inference_mode"] = True
     return config
+
+
+def _short_names(peft_model: PeftModel, adapted: set[str]) -> list[str]:
+    """The last parts of the modules' names, by which PEFT finds them; full names where others have the same part."""
+    short = {name.rpartition(".")[2] for name in adapted}
+    every = {n.removeprefix(PREFIX) for n, module in peft_model.named_modules() if hasattr(module, "weight")}
+    taken = {name.rpartition(".")[2] for name in every - adapted} & short
+    return sorted(short - taken) + sorted(name for name in adapted if name.rpartition(".")[2] in taken)
 
 
 def _check_base(directory: str | os.PathLike, facts: Mapping[str, Any], digest: str) -> None:

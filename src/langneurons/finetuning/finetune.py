@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from langneurons.conditions import split_finetuning
@@ -34,6 +34,7 @@ def finetune(
     seed: int,
     repository: str | None = None,
     revision: str | None = None,
+    attention_targets: Sequence[str] | None = None,
     gradient_checkpointing: bool = False,
     train_facts: Mapping | None = None,
     validation_facts: Mapping | None = None,
@@ -42,7 +43,8 @@ def finetune(
 
     ``finetuning`` is ``base`` or ``languages@method``; ``settings`` are the keys of the configuration's
     ``finetuning.{task}`` that change the result (``targets`` only with neurons); ``name`` is the model's key,
-    ``repository`` and ``revision`` where on the Hub it is from; ``prompt`` is XQuAD's, ``separator`` XNLI's. The first
+    ``repository`` and ``revision`` where on the Hub it is from; ``attention_targets`` its attention's modules that are
+    adapted, None for its architecture's own; ``prompt`` is XQuAD's, ``separator`` XNLI's. The first
     ``settings["validation"]`` examples of ``validation_path`` give the validation loss. ``train_facts`` and
     ``validation_facts``: the language and the split that these files must be of. Returns the curve
     (``training.train``).
@@ -58,6 +60,7 @@ def finetune(
     from langneurons.finetuning.masked_lora import add_lora
     from langneurons.finetuning.training import train
     from langneurons.identification.mask import NeuronMask
+    from langneurons.models.attention import attention_targets as default_targets
     from langneurons.models.loading import load_base, load_tokenizer, snapshot_digest
     from langneurons.models.neurons import find_neurons
     from langneurons.tasks import xnli, xquad
@@ -90,6 +93,8 @@ def finetune(
     metadata |= {"quantization": quantization, "dtype": dtype}
     if task == "xnli":
         metadata |= {"pad_token_id": _padding(tokenizer)}
+    targets = default_targets(model) if attention_targets is None else attention_targets
+    metadata |= {"attention_targets": list(targets)}
     rows = None
     if method:
         mask = NeuronMask.read(mask_path, {"method": method, "model_key": name})
@@ -106,6 +111,7 @@ def finetune(
         model,
         settings["rank"],
         settings["alpha"],
+        targets,
         rows=rows,
         task_type=task_type,
         seed=seed,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,12 +18,12 @@ from peft.tuners.lora.layer import LoraLayer
 from torch import nn
 
 from langneurons.finetuning.masked_layers import MaskedLayer, masked_layer
+from langneurons.models.attention import attention_modules
 from langneurons.models.neurons import find_neurons
 
 if TYPE_CHECKING:
     from peft import PeftModel
 
-ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 # Of a layer's feed-forward modules: the module's name in LayerSites, and the side of its weight that neurons are.
 TARGETS = {"gate_proj": ("gate", "rows"), "up_proj": ("up", "rows"), "down_proj": ("down", "columns")}
 TASK_TYPES = ("SEQ_CLS", "CAUSAL_LM")
@@ -39,7 +39,7 @@ def add_lora(
     model: nn.Module,
     rank: int,
     alpha: float,
-    attention_targets: tuple[str, ...] = ATTENTION,
+    attention_targets: Sequence[str] | None = None,
     rows: Mapping[int, np.ndarray] | None = None,
     task_type: str = "SEQ_CLS",
     seed: int = 42,
@@ -47,6 +47,7 @@ def add_lora(
 ) -> PeftModel:
     """Freeze ``model`` and put LoRA on it: attention in full, ``targets`` for the neurons of ``rows`` alone.
 
+    ``attention_targets`` are names of linear modules of a layer's attention, None for the architecture's own.
     ``rows`` maps a layer to its neurons, ascending int64 indices below ``d_ff``: rows of ``gate_proj`` and ``up_proj``,
     columns of ``down_proj``. Layers without neurons get nothing, and with no neurons at all the result is attention
     LoRA. A classification head (``score``) trains in full, from the
@@ -54,24 +55,19 @@ def add_lora(
     does not depend on the mask; B is zero. Parameters that train are float32 whatever the base. The base may be dense
     or 4-bit (bitsandbytes).
 
-    Raises ValueError for an unknown task type or target, attention targets that the model lacks, gate or up projections
-    of a model where they are no modules of their own (fused or ungated), a layer or neuron outside the model, indices
-    that are not ascending, and a layer that is neither dense nor 4-bit.
+    Raises ValueError for an unknown task type, target or architecture, attention targets that the model lacks, gate or
+    up projections of a model where they are no modules of their own (fused or ungated), a layer or neuron outside the
+    model, indices that are not ascending, and a layer that is neither dense nor 4-bit.
     """
     from peft import LoraConfig, get_peft_model
 
     if task_type not in TASK_TYPES:
         raise ValueError(f"task_type {task_type!r} is unknown; write one of {', '.join(TASK_TYPES)}")
-    present = {name.rpartition(".")[2] for name, _ in model.named_modules()}
-    if absent := [target for target in attention_targets if target not in present]:
-        raise ValueError(
-            f"{type(model).__name__} has no modules {', '.join(absent)}, so its attention would be adapted in part or "
-            "not at all; use a model with separate q_proj, k_proj, v_proj and o_proj, or pass attention_targets"
-        )
+    attention = attention_modules(model, attention_targets)
     alpha = int(alpha) if float(alpha).is_integer() else float(alpha)
     masked = _neurons_by_module(model, rows or {}, tuple(targets))
     config = LoraConfig(
-        r=rank, lora_alpha=alpha, target_modules=[*attention_targets, *masked], task_type=task_type, bias="none"
+        r=rank, lora_alpha=alpha, target_modules=[*attention, *masked], task_type=task_type, bias="none"
     )
     # PEFT asks this for every target; None sends a target on to PEFT's own layers.
     config._register_custom_module({nn.Linear: functools.partial(masked_layer, masked)})

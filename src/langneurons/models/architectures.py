@@ -14,7 +14,7 @@ Then add the family to ``FAMILIES`` in tests/unit/test_neurons.py, which checks 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 PLACE = "ARCHITECTURES in src/langneurons/models/architectures.py"
 
@@ -32,6 +32,7 @@ class Architecture:
     ``hidden_size``. ``activation``: the configuration's key of the activation's name; ``fixed_activation`` is that name
     where the code leaves no choice. ``text_config``: the configuration's key of the language model's own configuration,
     where that is one part of the model. ``classifier``: whether transformers has a classification model of it.
+    ``attention``: of a layer; ``attention_targets``: its linear modules, which LoRA adapts.
     """
 
     layers: str = "layers"
@@ -45,6 +46,8 @@ class Architecture:
     fixed_activation: str | None = None
     text_config: str | None = None
     classifier: bool = True
+    attention: str = "self_attn"
+    attention_targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
 
     @property
     def structure(self) -> str:
@@ -56,6 +59,8 @@ class Architecture:
 
 _GATED = Architecture()
 _FUSED = Architecture(gate="gate_up_proj", act="activation_fn", up="gate_up_proj")
+_ONE = ("query_key_value", "dense")
+_OUT = ("q_proj", "k_proj", "v_proj", "out_proj")
 
 ARCHITECTURES: dict[str, Architecture] = {
     # Gated.
@@ -79,7 +84,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "smollm3": _GATED,
     "stablelm": _GATED,
     # Gate and up in one matrix, the gate first.
-    "phi3": _FUSED,
+    "phi3": replace(_FUSED, attention_targets=("qkv_proj", "o_proj")),
     "glm": _FUSED,
     "glm4": _FUSED,
     # Without a gate.
@@ -91,6 +96,8 @@ ARCHITECTURES: dict[str, Architecture] = {
         down="dense_4h_to_h",
         width=None,
         fixed_activation="gelu_new",  # BloomGelu is its tanh approximation
+        attention="self_attention",
+        attention_targets=_ONE,
     ),
     "falcon": Architecture(
         layers="h",
@@ -100,14 +107,39 @@ ARCHITECTURES: dict[str, Architecture] = {
         down="dense_4h_to_h",
         width="ffn_hidden_size",
         activation="activation",
+        attention="self_attention",
+        attention_targets=_ONE,
     ),
-    "gpt_neox": Architecture(gate="dense_h_to_4h", act="act", up=None, down="dense_4h_to_h"),
+    "gpt_neox": Architecture(
+        gate="dense_h_to_4h",
+        act="act",
+        up=None,
+        down="dense_4h_to_h",
+        attention="attention",
+        attention_targets=_ONE,
+    ),
     "gptj": Architecture(
-        layers="h", gate="fc_in", act="act", up=None, down="fc_out", width="n_inner", activation="activation_function"
+        layers="h",
+        gate="fc_in",
+        act="act",
+        up=None,
+        down="fc_out",
+        width="n_inner",
+        activation="activation_function",
+        attention="attn",
+        attention_targets=_OUT,
     ),
     "mpt": Architecture(
-        layers="blocks", mlp="ffn", gate="up_proj", act="act", up=None, width=None, fixed_activation="gelu"
-    ),  # its forward ignores config.expansion_ratio
+        layers="blocks",
+        mlp="ffn",
+        gate="up_proj",
+        act="act",
+        up=None,
+        width=None,  # its forward ignores config.expansion_ratio
+        fixed_activation="gelu",
+        attention="attn",
+        attention_targets=("Wqkv", "out_proj"),
+    ),
     "nemotron": Architecture(gate="up_proj", up=None),
     "opt": Architecture(
         layers="decoder.layers",
@@ -118,6 +150,13 @@ ARCHITECTURES: dict[str, Architecture] = {
         down="fc2",
         width="ffn_dim",
         activation="activation_function",
+        attention_targets=_OUT,
     ),
-    "phi": Architecture(gate="fc1", act="activation_fn", up=None, down="fc2"),
+    "phi": Architecture(
+        gate="fc1",
+        act="activation_fn",
+        up=None,
+        down="fc2",
+        attention_targets=("q_proj", "k_proj", "v_proj", "dense"),
+    ),
 }

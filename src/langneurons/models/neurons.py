@@ -58,17 +58,13 @@ def find_neurons(model: nn.Module) -> NeuronSites:
     Raises ValueError for a mixture of experts or another architecture that ``ARCHITECTURES`` does not list, and for a
     model whose modules are not where its entry says.
     """
-    pretrained = _pretrained(model)
+    decoder = decoder_layers(model)
+    pretrained = pretrained_of(model)
     kind = pretrained.config.model_type
-    if kind not in ARCHITECTURES:
-        raise ValueError(_refusal(pretrained))
     names = ARCHITECTURES[kind]
     config = getattr(pretrained.config, names.text_config) if names.text_config else pretrained.config
     width, source = _width(names, config)
-    layers = [
-        _layer_sites(kind, names, index, layer, width, source)
-        for index, layer in enumerate(_child(pretrained.base_model, names.layers, kind, "the decoder"))
-    ]
+    layers = [_layer_sites(kind, names, index, layer, width, source) for index, layer in enumerate(decoder)]
     if len({id(layer.act) for layer in layers}) != len(layers):
         raise ValueError(
             f"model_type {kind!r}: layers share one activation module, so a hook cannot tell them apart; give every "
@@ -77,7 +73,16 @@ def find_neurons(model: nn.Module) -> NeuronSites:
     return NeuronSites(layers, width, names.fixed_activation or getattr(config, names.activation), names.structure)
 
 
-def _pretrained(model: nn.Module):
+def decoder_layers(model: nn.Module) -> list[nn.Module]:
+    """The layers of a transformers model's decoder, under any depth of wrappers; ValueError as ``find_neurons``."""
+    pretrained = pretrained_of(model)
+    kind = pretrained.config.model_type
+    if kind not in ARCHITECTURES:
+        raise ValueError(_refusal(pretrained))
+    return list(child_of(pretrained.base_model, ARCHITECTURES[kind].layers, kind, "the decoder"))
+
+
+def pretrained_of(model: nn.Module):
     """The transformers model inside ``model``: the outermost one, so a multimodal model goes by its own name."""
     from transformers import PreTrainedModel
 
@@ -97,9 +102,9 @@ def _width(names: Architecture, config) -> tuple[int, str]:
 
 def _layer_sites(kind: str, names: Architecture, index: int, layer: nn.Module, width: int, source: str) -> LayerSites:
     where = f"layer {index}'s {names.mlp}" if names.mlp else f"layer {index}"
-    mlp = _child(layer, names.mlp, kind, f"layer {index}") if names.mlp else layer
-    gate, act, down = (_child(mlp, name, kind, where) for name in (names.gate, names.act, names.down))
-    up = _child(mlp, names.up, kind, where) if names.up else None
+    mlp = child_of(layer, names.mlp, kind, f"layer {index}") if names.mlp else layer
+    gate, act, down = (child_of(mlp, name, kind, where) for name in (names.gate, names.act, names.down))
+    up = child_of(mlp, names.up, kind, where) if names.up else None
     fused = names.structure == "fused"
     columns = 2 * width if fused else width
     found = getattr(gate, "out_features", columns)
@@ -112,7 +117,8 @@ def _layer_sites(kind: str, names: Architecture, index: int, layer: nn.Module, w
     return LayerSites(index, mlp, gate, act, up, down, slice(0, width) if fused else slice(None))
 
 
-def _child(module: nn.Module, path: str, kind: str, where: str) -> nn.Module:
+def child_of(module: nn.Module, path: str, kind: str, where: str) -> nn.Module:
+    """The module at ``path`` below another; ValueError, saying what there is instead, where the table is wrong."""
     for name in path.split("."):
         child = getattr(module, name, None)
         if child is None:

@@ -8,6 +8,20 @@ from pydantic import Field, field_validator, model_validator
 
 from langneurons.sections.base import Commit, Language, Positive, Section, commit_check
 
+Targets = Annotated[list[Annotated[str, Field(pattern=r"^\w+$")]], Field(min_length=1)] | None
+TARGETS = Field(
+    None,
+    description="Linear modules of attention that LoRA adapts; null for the architecture's own "
+    "(Llama: [q_proj, k_proj, v_proj, o_proj], phi3: [qkv_proj, o_proj]).",
+)
+
+
+def each_once(targets: list[str] | None) -> list[str] | None:
+    """A validator: names without duplicates."""
+    if targets and (twice := sorted({name for name in targets if targets.count(name) > 1})):
+        raise ValueError(f"names {', '.join(twice)} twice; write it once")
+    return targets
+
 
 class HubModel(Section):
     source: Literal["hub"]
@@ -19,8 +33,10 @@ class HubModel(Section):
     )
     quantization: Literal["none", "nf4"] = Field("nf4", description="4-bit weights (bitsandbytes nf4) or none.")
     dtype: Literal["float32", "bfloat16"] = Field("bfloat16", description="Data type of computation.")
+    attention_targets: Targets = TARGETS
 
     _commit = field_validator("revision")(commit_check(""))
+    _targets = field_validator("attention_targets")(each_once)
 
 
 class FilesModel(Section):
@@ -32,6 +48,9 @@ class FilesModel(Section):
     )
     quantization: Literal["none", "nf4"] = Field("none", description="4-bit weights (bitsandbytes nf4) or none.")
     dtype: Literal["float32", "bfloat16"] = Field("float32", description="Data type of computation.")
+    attention_targets: Targets = TARGETS
+
+    _targets = field_validator("attention_targets")(each_once)
 
 
 class DemoModel(Section):
@@ -40,6 +59,7 @@ class DemoModel(Section):
     architecture: Literal["llama", "mistral"] = Field(description="Architecture of the tiny model.")
     quantization: Literal["none", "nf4"] = Field("none", description="4-bit weights (bitsandbytes nf4) or none.")
     dtype: Literal["float32", "bfloat16"] = Field("float32", description="Data type of computation.")
+    attention_targets: Targets = TARGETS
     layers: Positive = Field(4, description="Number of layers.")
     hidden: Positive = Field(128, description="Width of the residual stream; a multiple of 64.")
     neurons: Positive = Field(512, description="Neurons a layer (d_ff); a multiple of 64.")
@@ -54,6 +74,8 @@ class DemoModel(Section):
     shares: dict[Language, Annotated[float, Field(gt=0, lt=1)]] = Field(
         {}, description="Share of some languages in pretraining; the others divide the rest equally."
     )
+
+    _targets = field_validator("attention_targets")(each_once)
 
     @model_validator(mode="after")
     def _shapes(self) -> DemoModel:
