@@ -25,6 +25,7 @@ from langneurons.corpus.quality import Sieve
 from langneurons.corpus.sources import download_wikipedia_shard
 from langneurons.downloads import Repository, fetch, fetch_all, list_files, write_manifest
 from langneurons.hub import hub_faults, main
+from langneurons.models import sources
 from langneurons.models.sources import download_snapshot
 
 ROOT = Path(__file__).parents[2]
@@ -267,11 +268,15 @@ def test_the_free_disk_is_looked_at_first(hub, tmp_path, monkeypatch, capsys):
     fetch_all(WHERE, [listed(LARGE)], tmp_path)
 
 
-def test_a_killed_download_of_a_model_goes_on(hub, folder, tmp_path):
+def test_a_killed_download_of_a_model_goes_on(hub, folder, tmp_path, monkeypatch):
+    """The files hold noise, so nothing looks into them."""
+    for name in ("check_config", "check_files"):
+        monkeypatch.setattr(sources, name, lambda *_: None)
     hub.faults = [server.Fault("model-00002-of-00002.safetensors", pause=0.05, piece=4096)]
     code = (
-        "from langneurons.models.sources import download_snapshot\n"
-        f"download_snapshot({WHERE.name!r}, {COMMIT!r}, 'models/it', 'models/it.manifest.tsv')"
+        "from langneurons.models import sources\n"
+        "sources.check_config = sources.check_files = lambda *_: None\n"
+        f"sources.download_snapshot({WHERE.name!r}, {COMMIT!r}, 'models/it', 'models/it.manifest.tsv')"
     )
     environment = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
     environment |= {"HF_ENDPOINT": hub.endpoint, "PYTHONPATH": str(ROOT / "src"), "HF_HOME": str(tmp_path / "home")}
@@ -363,3 +368,17 @@ def test_a_signed_address_is_not_told():
     with pytest.raises(ValueError, match=r"answers 403 to https://cdn\.example/f;") as told, hub_faults():
         raise errors.HfHubHTTPError("no", response=response)
     assert "secret" not in str(told.value)
+
+
+def test_a_model_that_cannot_be_used_is_refused_before_its_weights_come(tmp_path, online):
+    """A Mixtral was downloaded, fine-tuned and evaluated before collection refused it."""
+    source = tmp_path / "repository"
+    source.mkdir()
+    (source / SMALL).write_text('{"model_type": "mixtral", "num_local_experts": 8}', encoding="utf-8")
+    for name in ("tokenizer.json", "tokenizer_config.json", "model.safetensors"):
+        (source / name).write_bytes(b"{}")
+    with online(server.Hub([server.Repository("models", WHERE.name, COMMIT, source)])) as hub:
+        with pytest.raises(ValueError, match=r"config\.json: model_type 'mixtral' is a mixture of experts"):
+            download_snapshot(WHERE.name, COMMIT, tmp_path / "models/it", tmp_path / "models/it.manifest.tsv")
+        assert [name for name, _ in hub.parts] == [SMALL]
+    assert not (tmp_path / "models/it").exists()

@@ -13,6 +13,8 @@ from langneurons.conditions import (
     statistics_languages,
 )
 from langneurons.config import ConfigError, load_config
+from langneurons.models.checks import needs_of, needs_text, unusable
+from langneurons.models.sources import missing_snapshots, snapshot_sources
 from langneurons.paths import Paths
 from langneurons.resources import memory, runtime
 from langneurons.versions import content, version
@@ -23,6 +25,8 @@ except ConfigError as error:
     raise WorkflowError(str(error))
 
 paths = Paths(settings.results, settings.resources)
+if missing := missing_snapshots(settings, paths):
+    raise WorkflowError("\n".join(missing))
 SHARDS = [f"{i:04d}" for i in range(settings.corpus.shards)]
 
 
@@ -37,6 +41,8 @@ onstart:
                 f"or name another directory: --config {key}=DIRECTORY"
             )
     if workflow.is_main_process and not workflow.touch:
+        if refused := unusable_snapshots(list(workflow.dag.needrun_jobs())):
+            raise WorkflowError("\n".join(["The models cannot be used as configured:", *refused]))
         downloads = [job for job in workflow.dag.needrun_jobs() if job.rule.name.startswith("download_")]
         if refused := refused_by_the_hub(downloads):
             raise WorkflowError("\n".join(["The Hub refuses what this run needs:", *refused]))
@@ -74,6 +80,26 @@ def loadable(wildcards):
     """The directory that a job loads a model from: its 4-bit weights, made once, where it has some."""
     quantized = wildcards.model in quantized_models()
     return paths.quantized(wildcards.model) if quantized else paths.model(wildcards.model)
+
+
+def model_files(wildcards):
+    """The files of the user's snapshot."""
+    return snapshot_sources(settings.models[wildcards.model].path)
+
+
+def model_needs(wildcards):
+    """A resources function: what jobs will ask of the model, for a check that changes no output."""
+    return needs_text(settings, wildcards.model, finetunings())
+
+
+def unusable_snapshots(jobs):
+    """Why the snapshots that these jobs import or load cannot be used, a line each; what is still to be made is not."""
+    made = {job.wildcards.model for job in jobs if job.rule.name in ("pretrain_demo_model", "download_model")}
+    imported = {job.wildcards.model for job in jobs if job.rule.name == "import_model"}
+    loaded = {job.wildcards.model for job in jobs if "model" in job.wildcards.keys()} - imported - made
+    folders = {model: settings.models[model].path for model in imported}
+    folders |= {model: paths.model(model) for model in loaded if os.path.isdir(paths.model(model))}
+    return unusable({model: (folder, needs_of(settings, model, finetunings())) for model, folder in folders.items()})
 
 
 def model_setting(key):

@@ -38,19 +38,22 @@ if models_from("files"):
 
     rule import_model:
         input:
-            lambda wildcards: settings.models[wildcards.model].path,
+            model_files,
         output:
             directory(paths.model()),
         log:
             paths.log("import_model", "{model}"),
         wildcard_constraints:
             model=one_of(models_from("files")),
+        priority: 20  # a refusal comes before other work begins
         conda:
             "../../environment.yml"
+        resources:
+            needs=model_needs,
         params:
             version=version_of("import_model"),
         message:
-            "Model {wildcards.model} from {input}"
+            "Importing {wildcards.model}"
         script:
             "../scripts/import_model.py"
 
@@ -71,6 +74,8 @@ if models_from("hub"):
         priority: 20  # a refusal comes before other work begins
         conda:
             "../../environment.yml"
+        resources:
+            needs=model_needs,
         params:
             version=version_of("download_model"),
             repository=model_setting("repository"),

@@ -1,8 +1,13 @@
 """Take a model snapshot from the user's directory."""
 
+import json
+import os
+
 from langneurons.jobs import job
 
 with job(snakemake.log[0]):
     from langneurons.models.sources import import_snapshot
 
-    import_snapshot(snakemake.input[0], snakemake.output[0])
+    first = snakemake.input[0]  # of the snapshot's files; the directory itself where it holds none
+    source = first if os.path.isdir(first) else os.path.dirname(first)
+    import_snapshot(source, snakemake.output[0], json.loads(snakemake.resources.needs))

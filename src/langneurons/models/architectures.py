@@ -32,6 +32,7 @@ class Architecture:
     ``hidden_size``. ``activation``: the configuration's key of the activation's name; ``fixed_activation`` is that name
     where the code leaves no choice. ``text_config``: the configuration's key of the language model's own configuration,
     where that is one part of the model. ``classifier``: whether transformers has a classification model of it.
+    ``base``: the first part of the decoder's tensor names.
     ``attention``: of a layer; ``attention_targets``: its linear modules, which LoRA adapts.
     """
 
@@ -45,6 +46,7 @@ class Architecture:
     activation: str = "hidden_act"
     fixed_activation: str | None = None
     text_config: str | None = None
+    base: str = "model"
     classifier: bool = True
     attention: str = "self_attn"
     attention_targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
@@ -89,6 +91,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "glm4": _FUSED,
     # Without a gate.
     "bloom": Architecture(
+        base="transformer",
         layers="h",
         gate="dense_h_to_4h",
         act="gelu_impl",
@@ -100,6 +103,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         attention_targets=_ONE,
     ),
     "falcon": Architecture(
+        base="transformer",
         layers="h",
         gate="dense_h_to_4h",
         act="act",
@@ -111,6 +115,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         attention_targets=_ONE,
     ),
     "gpt_neox": Architecture(
+        base="gpt_neox",
         gate="dense_h_to_4h",
         act="act",
         up=None,
@@ -119,6 +124,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         attention_targets=_ONE,
     ),
     "gptj": Architecture(
+        base="transformer",
         layers="h",
         gate="fc_in",
         act="act",
@@ -130,6 +136,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         attention_targets=_OUT,
     ),
     "mpt": Architecture(
+        base="transformer",
         layers="blocks",
         mlp="ffn",
         gate="up_proj",

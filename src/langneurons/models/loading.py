@@ -7,33 +7,14 @@ import json
 import os
 from pathlib import Path
 
-from langneurons.models.checks import architecture_of, check_classifier, check_precision
+from langneurons.models.checks import architecture_of, check_classifier, check_precision, check_snapshot
 from langneurons.models.headers import read_json, read_tensors
 from langneurons.models.strict import check_dtypes, check_weights, check_whole
 
 ORIGIN = "langneurons.json"  # of a quantised snapshot (models.quantized): which snapshot it is from
-NEEDED = ("config.json", "tokenizer.json", "tokenizer_config.json")
 _OFFLINE = {"local_files_only": True, "trust_remote_code": False}
 # What the tokenizer is made from; the last is absent in most snapshots.
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
-
-
-def check_snapshot(path: str | os.PathLike) -> Path:
-    """The snapshot's directory; ValueError names the file that is missing."""
-    folder = Path(path)
-    if not folder.is_dir():
-        raise ValueError(f"{path}: no such directory; a model snapshot is a directory with config.json and weights")
-    check_names([file.name for file in folder.iterdir() if file.is_file()], str(path))
-    return folder
-
-
-def check_names(names: list[str], where: str) -> None:
-    """ValueError, naming the file that is missing, if files of these names are no snapshot."""
-    missing = [name for name in NEEDED if name not in names]
-    if missing:
-        raise ValueError(f"{where}: the snapshot lacks {', '.join(missing)}")
-    if not any(name.endswith(".safetensors") for name in names):
-        raise ValueError(f"{where}: the snapshot has no *.safetensors; other weight formats are not loaded")
 
 
 def snapshot_digest(path: str | os.PathLike) -> str:

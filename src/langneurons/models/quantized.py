@@ -12,7 +12,8 @@ import shutil
 from pathlib import Path
 
 from langneurons.files import telling_of_a_full_disk
-from langneurons.models.loading import ORIGIN, check_snapshot, load_base, snapshot_digest
+from langneurons.models.checks import check_snapshot
+from langneurons.models.loading import ORIGIN, load_base, snapshot_digest
 
 TOKENIZER = ("tokenizer*", "special_tokens_map.json")
 

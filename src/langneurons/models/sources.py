@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from langneurons.models.loading import check_names, check_snapshot
+from langneurons.files import write_directory_atomically
+from langneurons.models.checks import check_config, check_files, check_names
 
 if TYPE_CHECKING:
     from langneurons.downloads import RemoteFile, Repository
 
+FICLONE = 0x40049409  # linux/fs.h: share the blocks of a file until one of the two is written to
 # Weights by transformers' own names: some repositories hold them once more, as consolidated.safetensors.
 PATTERNS = (
     "model*.safetensors",
@@ -25,18 +28,45 @@ PATTERNS = (
 )
 
 
-def import_snapshot(source: str, target: str | os.PathLike) -> None:
-    """Copy the files of a local snapshot that are needed (hard links where the disk allows)."""
-    folder = check_snapshot(source)
-    Path(target).mkdir(parents=True, exist_ok=True)
-    for file in sorted({f for pattern in PATTERNS for f in folder.glob(pattern)}):
-        copy = Path(target) / file.name
-        copy.unlink(missing_ok=True)
-        try:
-            os.link(file.resolve(), copy)
-        except OSError:  # another file system, or one without hard links
-            shutil.copyfile(file, copy)
-    check_snapshot(target)
+def snapshot_sources(source: str | os.PathLike) -> list[str]:
+    """The files of a local snapshot that are needed, or ``source`` if it is no directory. Light: nothing is read."""
+    files = {f for pattern in PATTERNS for f in Path(source).glob(pattern) if f.is_file()}
+    return sorted(str(file) for file in files) or [str(source)]
+
+
+def missing_snapshots(settings, paths) -> list[str]:
+    """A line for each model of a run whose directory is not there, unless it is imported already."""
+    return [
+        f"models.{key}.path: no directory {settings.models[key].path}; write that of a snapshot: config.json, "
+        "tokenizer.json and *.safetensors"
+        for key in settings.run.models
+        if settings.models[key].source == "files"
+        and not os.path.isdir(settings.models[key].path)
+        and not os.path.isdir(paths.model(key))
+    ]
+
+
+def import_snapshot(source: str | os.PathLike, target: str | os.PathLike, needs: Mapping | None = None) -> None:
+    """Copy the files of a local snapshot that are needed, whole or not at all, checked before and after.
+
+    Copies share no bytes with the originals, except where the file system keeps them apart on writing (reflinks): a
+    file that is changed in place later changes nothing here. ValueError as ``check_files``.
+    """
+    check_files(source, needs)
+    with write_directory_atomically(target, "the snapshot") as partial:
+        for file in snapshot_sources(source):
+            _copy(file, partial / Path(file).name)
+        check_files(partial)  # a file may have changed meanwhile
+
+
+def _copy(source: str | os.PathLike, target: str | os.PathLike) -> None:
+    try:
+        import fcntl
+
+        with open(source, "rb") as original, open(target, "wb") as copy:
+            fcntl.ioctl(copy, FICLONE, original.fileno())
+    except (ImportError, OSError):  # a file system without reflinks
+        shutil.copyfile(source, target)
 
 
 def snapshot_files(repository: Repository) -> list[RemoteFile]:
@@ -51,20 +81,34 @@ def snapshot_files(repository: Repository) -> list[RemoteFile]:
     return wanted
 
 
-def download_snapshot(repository: str, revision: str, target: str | os.PathLike, manifest: str | os.PathLike) -> None:
+def download_snapshot(
+    repository: str,
+    revision: str,
+    target: str | os.PathLike,
+    manifest: str | os.PathLike,
+    needs: Mapping | None = None,
+) -> None:
     """Download weights (safetensors only), tokenizer and configuration of a pinned revision; write their manifest.
 
     What has come lies beside ``target`` until all of it is there, so that a run that was stopped goes on where it
-    was; then it is moved to ``target``, which must not exist or be empty.
+    was; then it is moved to ``target``, which must not exist or be empty. config.json comes and is checked first: a
+    model that cannot be used is refused before its weights are fetched.
 
     The Hub's own errors pass (:func:`langneurons.hub.hub_faults` explains them); ValueError if the repository lacks a
-    file that a snapshot needs, before any is fetched, and as :func:`langneurons.downloads.fetch_all`.
+    file that a snapshot needs, before any is fetched, as :func:`langneurons.downloads.fetch_all`, and as
+    ``check_files``, with ``needs``.
     """
-    from langneurons.downloads import Repository, fetch_all, write_manifest
+    from langneurons.downloads import Repository, fetch, fetch_all, write_manifest
 
     where = Repository("model", repository, revision)
     wanted = snapshot_files(where)
     folder = Path(target).with_name(f".{Path(target).name}.download")
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in wanted:
+        if file.path == "config.json":
+            fetch(where, file, folder / file.path)
+            check_config(folder, needs)
     fetched = fetch_all(where, wanted, folder)
+    check_files(folder, needs)
     write_manifest(manifest, fetched)
     os.replace(folder, target)

@@ -27,10 +27,7 @@ def check_whole(path: str | os.PathLike, info: Mapping[str, Any], task: str) -> 
     unexpected = sorted(n for n in info["unexpected_keys"] if not (classifier and n.startswith(UNUSED_HEAD)))
     mismatched = sorted(info["mismatched_keys"])
     if prefix := added_prefix(unexpected, missing):
-        raise ValueError(
-            f"{path}: the names of its tensors begin with '{prefix}' ({unexpected[0]}), so none is a weight of the "
-            f"model; write the snapshot again with '{prefix}' stripped from the names"
-        )
+        raise ValueError(prefixed(path, prefix, unexpected[0]))
     faults = []
     if missing:
         faults.append(f"lacks {len(missing)} of the model's tensors ({missing[0]} is the first)")
@@ -47,6 +44,14 @@ def check_whole(path: str | os.PathLike, info: Mapping[str, Any], task: str) -> 
             f"{path}: the snapshot {'; it '.join(faults)}. Its weights do not belong to its config.json, or are not "
             "whole: get the snapshot again"
         )
+
+
+def prefixed(path: str | os.PathLike, prefix: str, name: str) -> str:
+    """The message about names of tensors that begin with a prefix too many."""
+    return (
+        f"{path}: the names of its tensors begin with '{prefix}' ({name}), so none is a weight of the model; write the "
+        f"snapshot again with '{prefix}' stripped from the names"
+    )
 
 
 def added_prefix(unexpected: Iterable[str], missing: Iterable[str]) -> str:
