@@ -1,10 +1,15 @@
 """Loading snapshots: what is refused, what 4 bits change, which model a digest names."""
 
+import hashlib
 import json
+import re
+import shutil
 
 import pytest
 import torch
 
+from langneurons.artifacts import directories
+from langneurons.artifacts.facts import ArtifactError
 from langneurons.demo.pretraining import build_model, train_tokenizer
 from langneurons.models.loading import (
     check_snapshot,
@@ -38,12 +43,11 @@ def snapshot(tmp_path_factory):
 
 
 def copy_of(snapshot, target, **config):
-    import_snapshot(str(snapshot), target)
+    """A copy as a person has it, without a seal."""
+    shutil.copytree(snapshot, target)
     if config:
         path = target / "config.json"
-        changed = json.loads(path.read_text()) | config
-        path.unlink()  # a hard link: writing through it would change the original
-        path.write_text(json.dumps(changed))
+        path.write_text(json.dumps(json.loads(path.read_text()) | config))
     return target
 
 
@@ -174,3 +178,65 @@ def test_a_quantised_snapshot_goes_by_its_original(snapshot, quantized, tmp_path
     write_quantized(snapshot, tmp_path / "again", "nf4", dtype)
     again = {file.name: file.read_bytes() for file in (tmp_path / "again").iterdir()}
     assert again == {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def digest_by_definition(folder):
+    digest = hashlib.sha256()
+    for file in [folder / "config.json", *sorted(folder.glob("*.safetensors"))]:
+        digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def test_a_snapshots_digest_is_what_it_was(snapshot, tmp_path):
+    import_snapshot(snapshot, tmp_path / "imported")
+    expected = digest_by_definition(snapshot)
+    assert snapshot_digest(snapshot) == snapshot_digest(tmp_path / "imported") == expected
+
+
+FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors", "generation_config.json")
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("made", ["imported", "quantised"])
+def test_a_flipped_bit_of_a_sealed_snapshot_is_an_error(snapshot, tmp_path, made, name):
+    folder = tmp_path / "sealed"
+    import_snapshot(snapshot, folder) if made == "imported" else write_quantized(snapshot, folder, "nf4", "float32")
+    settings = ("none", "float32") if made == "imported" else ("nf4", "float32")
+    load_base(folder, "causal", *settings)
+    content = bytearray((folder / name).read_bytes())
+    content[-20] ^= 1
+    (folder / name).write_bytes(content)
+    message = re.escape(f"{folder / name}: is damaged") + ".*delete .* and run snakemake again"
+    for use in (snapshot_digest, lambda path: load_base(path, "causal", *settings)):
+        with pytest.raises(ArtifactError, match=message):
+            use(folder)
+    if "tokenizer" in name:
+        for use in (load_tokenizer, tokenizer_digest):
+            with pytest.raises(ArtifactError, match=message):
+                use(folder)
+
+
+def test_a_swapped_or_additional_file_of_a_sealed_snapshot_is_an_error(snapshot, tmp_path):
+    folder = tmp_path / "sealed"
+    import_snapshot(snapshot, folder)
+    (folder / "model-00002.safetensors").write_bytes(b"")
+    with pytest.raises(ArtifactError, match=r"model-00002\.safetensors: was not written with the others"):
+        load_base(folder)
+    (folder / "model-00002.safetensors").unlink()
+    (folder / "generation_config.json").unlink()
+    with pytest.raises(ArtifactError, match=r"generation_config\.json: is missing"):
+        load_base(folder)
+
+
+def test_a_file_is_hashed_once_in_a_process(snapshot, tmp_path, monkeypatch):
+    import_snapshot(snapshot, tmp_path / "sealed")
+    whole, hashed = hashlib.file_digest, []
+    monkeypatch.setattr(hashlib, "file_digest", lambda file, name: hashed.append(file.name) or whole(file, name))
+    directories._file_digest.cache_clear()
+    load_tokenizer(tmp_path / "sealed")
+    assert {name.rpartition("/")[2] for name in hashed} == {"tokenizer.json", "tokenizer_config.json"}  # no weights
+    for _ in range(2):
+        load_base(tmp_path / "sealed")
+        snapshot_digest(tmp_path / "sealed")
+        tokenizer_digest(tmp_path / "sealed")
+    assert len(hashed) == len(set(hashed)) == len(FILES)

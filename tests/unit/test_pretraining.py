@@ -4,9 +4,12 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
+from langneurons.artifacts.directories import is_sealed
 from langneurons.corpus.documents import shard_facts, write_documents
 from langneurons.demo import world
 from langneurons.demo.pretraining import build_model, language_weights, make_model, pretrain, train_tokenizer
+from langneurons.models.checks import check_files
+from langneurons.models.loading import snapshot_digest
 
 SETTINGS = {
     "architecture": "llama",
@@ -82,6 +85,8 @@ def test_training_repeats_to_the_byte(corpus, tmp_path):
         make_model(corpus, tmp_path / name, SETTINGS, heldout_fraction=0.2, seed=7)
     for file in ("model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+    assert is_sealed(tmp_path / "one") and snapshot_digest(tmp_path / "one") == snapshot_digest(tmp_path / "two")
+    check_files(tmp_path / "one")
     other = tmp_path / "other"
     make_model(corpus, other, SETTINGS, heldout_fraction=0.2, seed=8)
     assert (other / "model.safetensors").read_bytes() != (tmp_path / "one" / "model.safetensors").read_bytes()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -37,9 +37,14 @@ def is_sealed(folder: str | os.PathLike) -> bool:
 
 
 def open_directory(
-    folder: str | os.PathLike, kind: str, expected: Mapping[str, Any] | None = None
+    folder: str | os.PathLike,
+    kind: str,
+    expected: Mapping[str, Any] | None = None,
+    names: Collection[str] | None = None,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Verify a sealed directory and compare its facts with ``expected``: (facts, name -> SHA-256 of its files).
+
+    With ``names``, of the files only these are read: a job that needs a tokenizer alone reads no weights.
 
     ArtifactError, naming the file, for a seal or a file that is missing, damaged or additional, for another kind, and
     for facts that differ. Each file is read once per process.
@@ -61,6 +66,8 @@ def open_directory(
         wrong = "is missing" if name in files else "was not written with the others"
         raise ArtifactError(f"{folder / name}: {wrong}; delete {folder} and run snakemake again")
     for name, digest in files.items():
+        if names is not None and name not in names:
+            continue
         if file_digest(folder / name) != digest:
             raise ArtifactError(
                 f"{folder / name}: is damaged: {SEAL} has another SHA-256; delete {folder} and run snakemake again"

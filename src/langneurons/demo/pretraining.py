@@ -7,6 +7,7 @@ import os
 import random
 from pathlib import Path
 
+from langneurons.files import write_directory_atomically
 from langneurons.progress import Progress
 from langneurons.tokenization import TextEncoder, read_tokenizer
 
@@ -150,24 +151,27 @@ def make_model(
     heldout_fraction: float,
     seed: int,
 ) -> None:
-    """Train a tokenizer and a tiny model on corpus shards (``…/{language}/{shard}.parquet``).
+    """Train a tokenizer and a tiny model on corpus shards (``…/{language}/{shard}.parquet``): a sealed snapshot.
 
-    Held-out documents are left out.
+    Held-out documents are left out. The directory appears whole or not at all.
     """
     from langneurons.corpus.documents import STATISTICS, read_documents, split_of
+    from langneurons.models.loading import seal_snapshot
 
     texts: dict[str, list[str]] = {}
     for path in corpus:
         kept = texts.setdefault(Path(path).parent.name, [])
         facts = {"language": Path(path).parent.name, "shard": Path(path).stem}
         kept += [t for _, t in read_documents(path, facts) if split_of(t, heldout_fraction, seed) == STATISTICS]
-    train_tokenizer([t for language in sorted(texts) for t in texts[language]], settings["vocabulary"], directory)
-    tokenizer = read_tokenizer(directory)
-    encoder, end = TextEncoder(tokenizer), tokenizer.eos_token_id
-    ids = {lang: [[*encoder.whole(text).ids, end] for text in kept] for lang, kept in texts.items()}
-    model = build_model(settings | {"vocabulary": len(tokenizer)}, seed)
-    print(f"{sum(p.numel() for p in model.parameters())} parameters")
-    losses = pretrain(model, ids, settings, seed)
-    first, last = losses[:100], losses[-100:]
-    print(f"loss: {sum(first) / len(first):.3f} over the first steps, {sum(last) / len(last):.3f} over the last")
-    model.save_pretrained(str(directory))
+    with write_directory_atomically(directory, "the model") as partial:
+        train_tokenizer([t for language in sorted(texts) for t in texts[language]], settings["vocabulary"], partial)
+        tokenizer = read_tokenizer(partial)
+        encoder, end = TextEncoder(tokenizer), tokenizer.eos_token_id
+        ids = {lang: [[*encoder.whole(text).ids, end] for text in kept] for lang, kept in texts.items()}
+        model = build_model(settings | {"vocabulary": len(tokenizer)}, seed)
+        print(f"{sum(p.numel() for p in model.parameters())} parameters")
+        losses = pretrain(model, ids, settings, seed)
+        first, last = losses[:100], losses[-100:]
+        print(f"loss: {sum(first) / len(first):.3f} over the first steps, {sum(last) / len(last):.3f} over the last")
+        model.save_pretrained(str(partial))
+        seal_snapshot(partial)

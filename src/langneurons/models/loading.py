@@ -3,62 +3,77 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
+from langneurons.artifacts.directories import file_digest, is_sealed, open_directory, seal_directory
 from langneurons.models.checks import architecture_of, check_classifier, check_precision, check_snapshot
 from langneurons.models.headers import read_json, read_tensors
 from langneurons.models.strict import check_dtypes, check_weights, check_whole
 
-ORIGIN = "langneurons.json"  # of a quantised snapshot (models.quantized): which snapshot it is from
+KIND = "snapshot"  # of a sealed directory
 _OFFLINE = {"local_files_only": True, "trust_remote_code": False}
 # What the tokenizer is made from; the last is absent in most snapshots.
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
 
+def seal_snapshot(path: str | os.PathLike, facts: Mapping[str, Any] | None = None) -> None:
+    """Seal a directory that holds a whole snapshot: from then on, loading it verifies the checksum of every file."""
+    seal_directory(path, KIND, facts or {})
+
+
 def snapshot_digest(path: str | os.PathLike) -> str:
     """SHA-256 over the names and bytes of config.json and the weights: which model a file belongs to.
 
-    A quantised snapshot has the digest of the one that it was made from.
+    A quantised snapshot has the digest of the one that it was made from. ArtifactError, naming the file, for a sealed
+    snapshot whose bytes have changed.
     """
     folder = check_snapshot(path)
-    if origin := _origin(folder):
-        return origin["base_digest"]
-    digest = hashlib.sha256()
-    for file in [folder / "config.json", *sorted(folder.glob("*.safetensors"))]:
-        with file.open("rb") as stream:
-            digest.update(file.name.encode() + b"\0" + hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()
+    facts = verify_snapshot(folder)
+    if "base_digest" in facts:
+        return facts["base_digest"]
+    return _digest_of([folder / "config.json", *sorted(folder.glob("*.safetensors"))])
 
 
 def tokenizer_digest(path: str | os.PathLike) -> str:
     """SHA-256 over the names and bytes of the tokenizer's files: which tokenizer token ids belong to.
 
-    The same for a quantised snapshot as for the one that it was made from.
+    The same for a quantised snapshot as for the one that it was made from. ArtifactError as ``snapshot_digest``.
     """
     folder = check_snapshot(path)
+    verify_snapshot(folder, TOKENIZER)
+    return _digest_of([folder / name for name in TOKENIZER if (folder / name).is_file()])
+
+
+def verify_snapshot(folder: Path, names: Collection[str] | None = None) -> dict[str, Any]:
+    """The facts of a sealed snapshot whose files (or those of ``names``) are as they were written.
+
+    A person's own directory has no seal, and no facts. ArtifactError names the file that is damaged, missing or
+    additional.
+    """
+    return open_directory(folder, KIND, names=names)[0] if is_sealed(folder) else {}
+
+
+def _digest_of(files: list[Path]) -> str:
     digest = hashlib.sha256()
-    for file in (folder / name for name in TOKENIZER):
-        if file.is_file():
-            digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    for file in files:
+        digest.update(file.name.encode() + b"\0" + bytes.fromhex(file_digest(file)))
     return digest.hexdigest()
 
 
-def _origin(folder: Path) -> dict | None:
-    """What a quantised snapshot says of itself; None for an original one."""
-    file = folder / ORIGIN
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
-
-
 def load_tokenizer(path: str | os.PathLike):
-    """The snapshot's fast tokenizer; without a pad token of its own it pads with its end of text."""
+    """The snapshot's fast tokenizer; without a pad token of its own it pads with its end of text.
+
+    ValueError for a tokenizer without an end of text; ArtifactError for a sealed one whose bytes have changed.
+    """
     from transformers import PreTrainedTokenizerFast
 
     # The fast tokenizer reads tokenizer.json whatever the architecture: no code of the snapshot runs.
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(
-        str(check_snapshot(path)), local_files_only=True, trust_remote_code=False
-    )
+    folder = check_snapshot(path)
+    verify_snapshot(folder, TOKENIZER)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(str(folder), **_OFFLINE)
     if tokenizer.eos_token is None:
         raise ValueError(f"{path}: the tokenizer has no end-of-text token; set eos_token in tokenizer_config.json")
     if tokenizer.pad_token is None:
@@ -88,7 +103,7 @@ def load_base(
 
     Raises ValueError for an unknown task, quantisation, data type or architecture, for a snapshot quantised in another
     way, and for weights that are missing, unexpected, of another shape, not floating-point or not finite: a model is
-    loaded whole or not at all.
+    loaded whole or not at all. ArtifactError for a sealed snapshot whose bytes have changed.
     """
     import torch
 
@@ -98,6 +113,7 @@ def load_base(
         raise ValueError(f"unknown dtype '{dtype}'; write one of {', '.join(dtypes)}")
     if quantization not in ("none", "nf4"):
         raise ValueError(f"unknown quantization '{quantization}'; write none or nf4")
+    facts = verify_snapshot(folder)
     config = read_json(folder / "config.json")
     check_classifier(folder, config, architecture_of(folder, config), task)
     model_class = _model_class(config, task)
@@ -107,11 +123,11 @@ def load_base(
     options |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
     if task == "classification":
         options["num_labels"] = num_labels
-    origin = _origin(folder)
-    if origin and (origin["quantization"], origin["dtype"]) != (quantization, dtype):
+    made = facts.get("quantization"), facts.get("dtype")
+    if "base_digest" in facts and made != (quantization, dtype):
         raise ValueError(
-            f"{path}: quantised as {origin['quantization']}, {origin['dtype']}, not {quantization}, {dtype}; load the "
-            "original snapshot, or quantise it anew"
+            f"{path}: quantised as {made[0]}, {made[1]}, not {quantization}, {dtype}; load the original snapshot, or "
+            "quantise it anew"
         )
     quantized = check_precision(folder, config, quantization, dtype)
     check_dtypes(folder, read_tensors(folder), quantized)
@@ -148,6 +164,7 @@ def load_shape(path: str | os.PathLike):
     from transformers import AutoConfig
 
     folder = check_snapshot(path)
+    verify_snapshot(folder, ("config.json",))
     config = read_json(folder / "config.json")
     architecture_of(folder, config)
     with torch.device("meta"):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from langneurons.files import write_directory_atomically
 from langneurons.models.checks import check_config, check_files, check_names
+from langneurons.models.loading import seal_snapshot
 
 if TYPE_CHECKING:
     from langneurons.downloads import RemoteFile, Repository
@@ -57,6 +58,7 @@ def import_snapshot(source: str | os.PathLike, target: str | os.PathLike, needs:
         for file in snapshot_sources(source):
             _copy(file, partial / Path(file).name)
         check_files(partial)  # a file may have changed meanwhile
+        seal_snapshot(partial)
 
 
 def _copy(source: str | os.PathLike, target: str | os.PathLike) -> None:
@@ -111,4 +113,5 @@ def download_snapshot(
     fetched = fetch_all(where, wanted, folder)
     check_files(folder, needs)
     write_manifest(manifest, fetched)
+    seal_snapshot(folder)
     os.replace(folder, target)
