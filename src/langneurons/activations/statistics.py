@@ -72,8 +72,9 @@ def positive_share(counts: NeuronCounts) -> np.ndarray:
 def share_above(counts: NeuronCounts, thresholds: np.ndarray | float) -> np.ndarray:
     """Share of tokens with z above a threshold, float64 ``[L, D]``.
 
-    ``thresholds``: ``[L, D]``, one a neuron; ``[L]``, one a layer; or one number. Within the threshold's bin the
-    values are taken as spread evenly, from the neuron's least to its greatest; exact at zero and outside the extremes.
+    ``thresholds``: ``[L, D]``, one a neuron; ``[L]``, one a layer; or one number. Of the threshold's bin
+    those values count that the counted data type has above it (see ``datatypes``), from the neuron's least to its
+    greatest; exact at zero and outside the extremes.
     """
     _checked(counts, [])
     given = np.asarray(thresholds, dtype=np.float64)
