@@ -12,6 +12,7 @@ from langneurons.config_faults import explain, listed, unknown
 from langneurons.sections import (
     Activations,
     Corpus,
+    DirectoryPath,
     Evaluation,
     Figures,
     FinetuningByTask,
@@ -28,6 +29,7 @@ from langneurons.sections import (
     Table,
     TableKey,
     Tasks,
+    Title,
 )
 
 PERCENTILE = re.compile(r"^p(\d+(?:\.\d+)?)$")
@@ -48,18 +50,20 @@ class Run(Section):
 class Config(Section):
     """The whole configuration."""
 
-    results: str = Field("results", description="Where results are written.")
-    resources: str = Field("resources", description="Where models, corpora and task data are kept.")
-    data: str = Field("data", description="Directory of the user's own files: {data} in the patterns of source files.")
+    results: DirectoryPath = Field("results", description="Where results are written.")
+    resources: DirectoryPath = Field("resources", description="Where models, corpora and task data are kept.")
+    data: DirectoryPath = Field(
+        "data", description="Directory of the user's own files: {data} in the patterns of source files."
+    )
     seed: Annotated[int, Field(ge=0)] = Field(42, description="Seed of everything random.")
     run: Run = Field(description="What is run.")
     models: dict[ModelKey, Model] = Field(description="Models that can be run, by key.")
     corpus: Corpus = Field(description="The text.")
     activations: Activations = Field(default_factory=Activations, description="Counting activations.")
     statistics: Statistics = Field(description="Statistics of each neuron, by language.")
-    language_sets: dict[str, list[Language]] = Field(description="Sets of languages, by key.")
+    language_sets: dict[Title, list[Language]] = Field(description="Sets of languages, by key.")
     methods: dict[ModelKey, Method] = Field(description="Ways to identify neurons, by key.")
-    comparisons: dict[str, dict[Language, ModelKey]] = Field(
+    comparisons: dict[Title, dict[Language, ModelKey]] = Field(
         description="Which method serves which target language, by the name that tables print."
     )
     tasks: Tasks = Field(description="The tasks.")
@@ -104,10 +108,13 @@ def _without_removed(raw: dict) -> dict:
 
 def _cross_checks(config: Config) -> Iterator[tuple[str, str]]:
     corpus = config.corpus.languages
-    yield from _duplicates(corpus, "corpus.languages")
     for i, key in enumerate(config.run.models):
         if key not in config.models:
             yield f"run.models[{i}]", unknown(key, list(config.models), "model")
+    titles: dict[str, str] = {}
+    for key in config.run.models:
+        if key in config.models and (same := titles.setdefault(config.models[key].title, key)) != key:
+            yield f"models.{key}.title", f"'{config.models[key].title}' is the title of models.{same}; write another"
     for i, key in enumerate(config.run.tables):
         if key not in config.tables:
             yield f"run.tables[{i}]", unknown(key, list(config.tables), "table")
@@ -127,14 +134,6 @@ def _cross_checks(config: Config) -> Iterator[tuple[str, str]]:
                 yield where, unknown(method, list(config.methods), "method")
             elif (known := _languages_of(config, method)) and language not in known:
                 yield where, f"method '{method}' gives no neurons of '{language}', only of: {', '.join(known)}"
-    for task in ("xnli", "xquad"):
-        spec = getattr(config.tasks, task)
-        yield from _duplicates(spec.languages, f"tasks.{task}.languages")
-    for where, percentiles in (
-        ("statistics.percentiles", config.statistics.percentiles),
-        ("activations.batch_percentiles", config.activations.batch_percentiles),
-    ):
-        yield from _duplicates([f"{p:g}" for p in percentiles], where)
     collected = set(config.activations.batch_percentiles)
     if config.statistics.estimate == "batch_mean":
         for p in config.statistics.percentiles:
@@ -142,6 +141,16 @@ def _cross_checks(config: Config) -> Iterator[tuple[str, str]]:
                 yield "statistics.estimate", f"batch_mean needs {p:g} in activations.batch_percentiles"
         if config.statistics.site != "gate":
             yield "statistics.site", "batches' percentiles are of z; write gate, or statistics.estimate: exact"
+    if config.statistics.site == "act" and config.interventions.site == "gate":
+        yield (
+            "statistics.site",
+            "is act, but interventions.site: gate overwrites z, of which a's statistics say nothing; write gate, "
+            "or interventions.site: act",
+        )
+    batch, block = config.activations.reference_tokens, config.corpus.block
+    if collected and batch % block:
+        near = max(round(batch / block), 1) * block
+        yield "activations.reference_tokens", f"is {batch}, no multiple of corpus.block ({block}); write {near}"
     if config.tasks.xquad.train == "squad" and config.tasks.xquad.source == "demo":
         yield (
             "tasks.xquad.train",
@@ -163,15 +172,9 @@ def _languages_of(config: Config, method: str) -> list[str]:
 
 
 def _languages(languages: list[str], corpus: list[str], where: str) -> Iterator[tuple[str, str]]:
-    yield from _duplicates(languages, where)
     for i, language in enumerate(languages):
         if language not in corpus:
             yield f"{where}[{i}]", f"'{language}' is not in corpus.languages ({', '.join(corpus)}); add it there"
-
-
-def _duplicates(languages: list[str], where: str) -> Iterator[tuple[str, str]]:
-    for language in sorted({x for x in languages if languages.count(x) > 1}):
-        yield where, f"'{language}' stands twice; write it once"
 
 
 def _method_checks(config: Config) -> Iterator[tuple[str, str]]:
@@ -228,7 +231,9 @@ def _table_checks(config: Config) -> Iterator[tuple[str, str]]:
         for i, value in enumerate(values):
             if value in plain or value in percentiles:
                 continue
-            if PERCENTILE.match(value):
+            if PERCENTILE.match(value) and (plainly := f"p{float(value[1:]):g}") in percentiles:
+                yield f"{where}.{place}[{i}]", f"is {value}; write {plainly}"
+            elif PERCENTILE.match(value):
                 yield f"{where}.{place}[{i}]", f"{value} is not collected; add {value[1:]} to statistics.percentiles"
             else:
                 yield f"{where}.{place}[{i}]", unknown(value, list(plain | percentiles), place[:-1])

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterator
+from typing import Any
 
 from pydantic_core import ErrorDetails
+
+from langneurons.sections.base import NoNumber
 
 
 def listed(faults: list[str]) -> str:
     """The message of an error: how many faults, and each on a line of its own."""
     head = "the configuration has a fault" if len(faults) == 1 else f"the configuration has {len(faults)} faults"
-    return head + ":\n" + "\n".join(f"  {fault}" for fault in faults)
+    return head + ":\n" + "\n".join(f"  {_one_line(fault)}" for fault in faults)
+
+
+def _one_line(text: str) -> str:
+    """Control characters, which a key or a value may hold, written as escapes."""
+    return "".join(c if c.isprintable() or unicodedata.category(c) == "Cf" else repr(c)[1:-1] for c in text)
 
 
 def explain(error: ErrorDetails, schema: dict) -> str:
@@ -20,7 +29,13 @@ def explain(error: ErrorDetails, schema: dict) -> str:
     ``schema`` is the whole configuration's, for the names it knows.
     """
     keys = _without_tags(error["loc"])
-    path = "".join(f"[{k}]" if isinstance(k, int) else f".{k}" for k in keys).lstrip(".") or "the file"
+    if error["type"] == "within":
+        keys += error["ctx"]["place"]
+    path = "".join(f"[{k}]" if type(k) is int else f".{k}" for k in keys).lstrip(".") or "the file"
+    if isinstance(error["input"], NoNumber):
+        return f"{path}: {error['input'].what}"
+    if error["type"] == "within":
+        return f"{path}: {error['ctx']['what']}"
     if error["type"] == "extra_forbidden":
         known = _siblings(schema, keys[:-1], str(error["loc"][2]) if _tagged(error["loc"]) else None)
         return f"{path}: unknown key{_did_you_mean(str(keys[-1]), known)}"
@@ -29,16 +44,43 @@ def explain(error: ErrorDetails, schema: dict) -> str:
     if error["type"].startswith("union_tag"):
         context = error["ctx"]
         name = context["discriminator"].strip("'")
-        tags = ", ".join(sorted(tag for node in _nodes(schema, keys) for tag in node["discriminator"]["mapping"]))
-        what = f"is {context['tag']!r}" if "tag" in context else "missing"
-        return f"{path}.{name}: {what}; write one of: {tags}"
+        tags = sorted(tag for node in _nodes(schema, keys) for tag in node["discriminator"]["mapping"])
+        what = f"is {_shown(context['tag'])}" if "tag" in context else "missing"
+        near = _near(str(context.get("tag", "")), tags)
+        meant = f"did you mean '{near}'? ({', '.join(tags)})" if near else f"write one of: {', '.join(tags)}"
+        return f"{path}.{name}: {what}; {meant}"
     if error["type"] == "model_type":
         return f"{path}: must be a dictionary of keys; config/README.md lists them"
     message = error["msg"].removeprefix("Value error, ")
-    shown = "" if isinstance(error["input"], (dict, list)) else f" is {error['input']!r};"
+    shown = "" if isinstance(error["input"], (dict, list)) else f" is {_shown(error['input'])};"
     if error["type"] == "string_pattern_mismatch":
         message = f"should match {error['ctx']['pattern']}"
-    return f"{path}:{shown} {message[0].lower()}{message[1:]}"
+    return f"{path}:{shown} {message[0].lower()}{message[1:]}{_advice(error)}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:60]}… ({len(text)} characters)"
+
+
+def _advice(error: ErrorDetails) -> str:
+    """What to write instead, where a value shows what was meant; else nothing."""
+    kind, value, context = error["type"], error["input"], error.get("ctx", {})
+    if kind == "string_type" and isinstance(value, bool):
+        word = "yes" if value else "no"
+        return f'. YAML reads yes, no, on and off as truth values: write it in quotes, as "{word}"'
+    if kind == "string_type" and value is not None and not isinstance(value, (dict, list)):
+        return f'; write it in quotes: "{value}"'
+    if kind == "list_type" and isinstance(value, (str, int, float)):
+        return f"; write [{value}]"
+    if kind in ("less_than", "less_than_equal"):
+        limit, number = context.get("lt", context.get("le")), float(value)
+        if limit <= 1 < number <= 100 and number / 100 <= limit:
+            return f"; write {number / 100:g} for {number:g} %"
+    if kind == "literal_error" and isinstance(value, str):
+        near = _near(value, [choice.strip("' ") for choice in context["expected"].replace(" or ", ", ").split(",")])
+        return f"; did you mean '{near}'?" if near else ""
+    return ""
 
 
 def _without_tags(location: tuple) -> list:
@@ -92,8 +134,15 @@ def _branches(node: dict, schema: dict) -> Iterator[dict]:
 
 
 def _did_you_mean(word: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"; did you mean '{near[0]}'? ({', '.join(known)})" if near else f"; write one of: {', '.join(known)}"
+    near = _near(word, known)
+    return f"; did you mean '{near}'? ({', '.join(known)})" if near else f"; write one of: {', '.join(known)}"
+
+
+def _near(word: str, known: list[str]) -> str | None:
+    """The nearest of the known words, whatever the case: ``Lape`` is near ``LAPE``, and nearer than ``lape-set1``."""
+    by_case = {name.lower(): name for name in reversed(known)}
+    near = difflib.get_close_matches(word[:200].lower(), by_case, n=1, cutoff=0.5)
+    return by_case[near[0]] if near else None
 
 
 def unknown(word: str, known: list[str], what: str) -> str:

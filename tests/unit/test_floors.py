@@ -9,7 +9,8 @@ SOURCE = Path(__file__).parents[2] / "src" / "langneurons"
 FLOORS = [
     {"files", "finite", "hub", "progress", "unlock", "versions"},
     {"artifacts", "downloads"},
-    {"sections", "config_faults"},
+    {"sections"},
+    {"config_faults"},
     {"config"},
     {"config_document", "conditions"},
     {"paths", "resources", "warm"},

@@ -1,6 +1,6 @@
 """The sections of the configuration: every key, its meaning, its range. Imports nothing heavy."""
 
-from langneurons.sections.base import KEY, Language, ModelKey, Section, TableKey
+from langneurons.sections.base import KEY, DirectoryPath, Language, ModelKey, Section, TableKey, Title
 from langneurons.sections.corpus import Activations, Corpus, DemoCorpus, FilesCorpus, HubCorpus, Perplexity, Statistics
 from langneurons.sections.methods import ActivationProbabilityMethod, LapeMethod, Method, RandomMethod
 from langneurons.sections.models import DemoModel, FilesModel, HubModel, Model
@@ -37,6 +37,7 @@ __all__ = [
     "DemoCorpus",
     "DemoModel",
     "DemoTask",
+    "DirectoryPath",
     "Evaluation",
     "Figures",
     "FilesCorpus",
@@ -63,6 +64,7 @@ __all__ = [
     "Table",
     "TableKey",
     "Tasks",
+    "Title",
     "Xnli",
     "XnliFiles",
     "Xquad",

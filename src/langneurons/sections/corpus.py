@@ -6,11 +6,20 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from langneurons.sections.base import Commit, Language, Percentile, Positive, Section, commit_check, fields_of
+from langneurons.sections.base import (
+    Commit,
+    Language,
+    Percentile,
+    Positive,
+    RepositoryName,
+    Section,
+    commit_check,
+    fields_of,
+)
 
 
 class HubCorpus(Section):
-    repository: str = Field("wikimedia/wikipedia", description="Data set repository on the Hub.")
+    repository: RepositoryName = Field("wikimedia/wikipedia", description="Data set repository on the Hub.")
     revision: Commit = Field("b04c8d1ceb2f5cd4588862100d08de323dccfbaa", description="Commit of the repository.")
     snapshot: str = Field("20231101", pattern=r"^\d{8}$", description="Date of the Wikipedia dump.")
     characters: Positive | None = Field(
@@ -38,7 +47,9 @@ class DemoCorpus(Section):
 class Corpus(Section):
     source: Literal["hub", "files", "demo"] = Field(description="Where text comes from.")
     languages: list[Language] = Field(min_length=2, description="Languages, by ISO 639-1.")
-    shards: Positive = Field(description="Shards a language: the unit of packing and of activation jobs.")
+    shards: Annotated[int, Field(gt=0, le=10_000)] = Field(
+        description="Shards a language: the unit of packing and of activation jobs."
+    )
     tokens: Positive = Field(description="Budget of tokens a language for the statistics, over all its shards.")
     block: Annotated[int, Field(ge=8)] = Field(512, description="Tokens a block.")
     heldout_fraction: Annotated[float, Field(gt=0, lt=0.5)] = Field(

@@ -31,7 +31,7 @@ class ActivationProbabilityMethod(Section):
 class RandomMethod(Section):
     kind: Literal["random"]
     like: str = Field(description="Key of comparisons: as many neurons a layer as its masks, language by language.")
-    seed: int = Field(0, description="Seed of the draw.")
+    seed: Annotated[int, Field(ge=0)] = Field(0, description="Seed of the draw.")
 
 
 Method = Annotated[LapeMethod | ActivationProbabilityMethod | RandomMethod, Field(discriminator="kind")]

@@ -6,7 +6,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from langneurons.sections.base import Commit, Language, Positive, Section, commit_check
+from langneurons.sections.base import (
+    Commit,
+    DirectoryPath,
+    Language,
+    Positive,
+    RepositoryName,
+    Section,
+    Title,
+    commit_check,
+)
 
 Targets = Annotated[list[Annotated[str, Field(pattern=r"^\w+$")]], Field(min_length=1)] | None
 TARGETS = Field(
@@ -25,8 +34,8 @@ def each_once(targets: list[str] | None) -> list[str] | None:
 
 class HubModel(Section):
     source: Literal["hub"]
-    title: str = Field(description="Name printed in tables and figures.")
-    repository: str = Field(description="Repository on the Hugging Face Hub.")
+    title: Title = Field(description="Name printed in tables and figures.")
+    repository: RepositoryName = Field(description="Repository on the Hugging Face Hub.")
     revision: Commit = Field(description="Commit of the repository: 40 hexadecimal digits.")
     parameters: Annotated[float, Field(gt=0)] = Field(
         description="Number of parameters (8.0e9): sizes a job's memory and time, never its output."
@@ -41,8 +50,8 @@ class HubModel(Section):
 
 class FilesModel(Section):
     source: Literal["files"]
-    title: str = Field(description="Name printed in tables and figures.")
-    path: str = Field(description="Directory of a snapshot: config.json, tokenizer.json, *.safetensors.")
+    title: Title = Field(description="Name printed in tables and figures.")
+    path: DirectoryPath = Field(description="Directory of a snapshot: config.json, tokenizer.json, *.safetensors.")
     parameters: Annotated[float, Field(gt=0)] | None = Field(
         None, description="Number of parameters, to size jobs; null for half the bytes of the snapshot's files."
     )
@@ -55,7 +64,7 @@ class FilesModel(Section):
 
 class DemoModel(Section):
     source: Literal["demo"]
-    title: str = Field(description="Name printed in tables and figures.")
+    title: Title = Field(description="Name printed in tables and figures.")
     architecture: Literal["llama", "mistral"] = Field(description="Architecture of the tiny model.")
     quantization: Literal["none", "nf4"] = Field("none", description="4-bit weights (bitsandbytes nf4) or none.")
     dtype: Literal["float32", "bfloat16"] = Field("float32", description="Data type of computation.")
@@ -83,6 +92,10 @@ class DemoModel(Section):
             raise ValueError(f"key_value_heads ({self.key_value_heads}) must divide heads ({self.heads})")
         if sum(self.shares.values()) >= 1:
             raise ValueError(f"shares add up to {sum(self.shares.values()):g}; leave something for the other languages")
+        if self.head_dim % 2:
+            raise ValueError(
+                f"head_dim ({self.head_dim}) must be even: positions turn pairs; write {self.head_dim + 1}"
+            )
         for key in ("hidden", "neurons"):
             if getattr(self, key) % 64:
                 raise ValueError(f"{key} must be a multiple of 64, for instance {-(-getattr(self, key) // 64) * 64}")

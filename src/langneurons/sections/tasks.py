@@ -6,7 +6,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from langneurons.sections.base import Beta, Commit, Language, Positive, Section, Share, commit_check, fields_of
+from langneurons.sections.base import (
+    Beta,
+    Commit,
+    Language,
+    Positive,
+    RepositoryName,
+    Section,
+    Share,
+    commit_check,
+    fields_of,
+)
 
 
 class XnliFiles(Section):
@@ -22,7 +32,7 @@ class SquadFiles(Section):
 
 
 class HubTask(Section):
-    repository: str = Field(description="Data set repository on the Hub.")
+    repository: RepositoryName = Field(description="Data set repository on the Hub.")
     revision: Commit = Field(description="Commit of the repository.")
     rows: dict[Literal["train", "test", "validation"], Positive | None] = Field(
         {}, description="Rows that the file of a split must have at that commit; without one, any number."
@@ -135,8 +145,6 @@ class Finetuning(Section):
     def _checkpoint(self) -> Finetuning:
         if self.checkpoint_epoch and self.checkpoint_epoch > self.epochs:
             raise ValueError(f"checkpoint_epoch ({self.checkpoint_epoch}) must be at most epochs ({self.epochs})")
-        if len(set(self.targets)) != len(self.targets):
-            raise ValueError(f"targets ({', '.join(self.targets)}) name a module twice; write it once")
         return self
 
 

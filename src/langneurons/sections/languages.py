@@ -1,0 +1,31 @@
+"""Codes of languages that a person may have written by name, or by a code of three letters."""
+
+from __future__ import annotations
+
+import re
+
+# ISO 639-1, then the English name and the codes of ISO 639-2 and 639-3.
+_NAMES = """
+en english eng|fr french fre fra|es spanish castilian spa|vi vietnamese vie|id indonesian ind|ja japanese jpn jp
+zh chinese mandarin chi zho cmn cn|bn bengali bangla ben|hi hindi hin|ta tamil tam|te telugu tel|mr marathi mar
+ur urdu urd|kn kannada kan|ml malayalam mal|pa punjabi panjabi pan|ar arabic ara arb|bg bulgarian bul|de german ger deu
+el greek gre ell|ru russian rus|sw swahili swa swh|th thai tha|tr turkish tur|pt portuguese por|it italian ita
+nl dutch dut nld|pl polish pol|cs czech cze ces cz|sk slovak slo slk|sv swedish swe|da danish dan dk|no norwegian nor
+fi finnish fin|hu hungarian hun|ro romanian rum ron|uk ukrainian ukr ua|he hebrew heb iw|fa persian farsi per fas
+ko korean kor kr|ms malay may msa zsm|tl tagalog tgl|gu gujarati guj|or odia oriya ori ory|as assamese asm
+ne nepali nep npi|si sinhala sinhalese sin|my burmese bur mya|km khmer khm|lo lao|ka georgian geo kat
+hy armenian arm hye|az azerbaijani aze|kk kazakh kaz|uz uzbek uzb|mn mongolian mon|eu basque baq eus|ca catalan cat
+gl galician glg|hr croatian hrv|sr serbian srp|sl slovenian slovene slv|et estonian est|lv latvian lav
+lt lithuanian lit|sq albanian alb sqi|mk macedonian mac mkd|af afrikaans afr|am amharic amh|ha hausa hau
+yo yoruba yor|ig igbo ibo|zu zulu zul|so somali som|ga irish gle|cy welsh wel cym|is icelandic ice isl
+"""
+CODES = {
+    name: entry.split()[0] for line in _NAMES.split("\n") for entry in line.split("|") for name in entry.split()[1:]
+}
+_KNOWN = set(CODES.values())
+
+
+def code_of(word: str) -> str | None:
+    """The code of two letters that was meant by ``hindi``, ``Hin``, ``HI`` or ``zh-CN``; None if that is not known."""
+    start = re.split(r"[-_ ]", word.strip().lower())[0]
+    return CODES.get(start) or (start if start in _KNOWN else None)

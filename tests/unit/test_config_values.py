@@ -1,0 +1,336 @@
+"""Values of the configuration that mean something else than they seem to: each is refused, with the one to write."""
+
+import copy
+import math
+from pathlib import Path
+
+import pytest
+import yaml
+
+from langneurons.config import Config, ConfigError, load_config
+from langneurons.sections.base import Section
+
+ROOT = Path(__file__).parents[2]
+TINY = {"source": "demo", "title": "Tiny", "architecture": "llama"}
+
+
+@pytest.fixture(scope="module")
+def base():
+    return yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
+
+
+def fault(base, path, value):
+    """The one line that ``value`` at the dotted ``path`` gives."""
+    raw = copy.deepcopy(base)
+    *way, last = path.split("/")
+    node = raw
+    for key in way:
+        node = node.setdefault(key, {})
+    node[last] = value
+    with pytest.raises(ConfigError) as caught:
+        load_config(raw)
+    heading, line = str(caught.value).splitlines()
+    assert heading == "the configuration has a fault:"
+    return line[2:]
+
+
+def sections(section=Section):
+    for child in section.__subclasses__():
+        yield child
+        yield from sections(child)
+
+
+FAULTS = {
+    # Numbers that are none. PyYAML reads 1e400 as a text, .inf and 1.0e+400 as infinity; 2**64 overflows a seed.
+    "infinity": ("perplexity/tokens", math.inf, "perplexity.tokens: is inf; input should be a finite number"),
+    "infinite share": (
+        "corpus/heldout_fraction",
+        math.inf,
+        "corpus.heldout_fraction: is inf; input should be a finite",
+    ),
+    "infinity as a text": (
+        "finetuning/xnli/alpha",
+        "1e400",
+        "finetuning.xnli.alpha: is '1e400'; input should be a fin",
+    ),
+    "infinite parameters": (
+        "models/mistral-nemo/parameters",
+        math.inf,
+        "models.mistral-nemo.parameters: is inf; input",
+    ),
+    "no number": (
+        "finetuning/xnli/learning_rate",
+        math.nan,
+        "finetuning.xnli.learning_rate: is nan; input should be a",
+    ),
+    "no percentile": (
+        "statistics/percentiles",
+        [5, math.nan],
+        "statistics.percentiles[1]: is nan; input should be a fin",
+    ),
+    "no beta": ("finetuning/xnli/betas", [math.nan, 0.9], "finetuning.xnli.betas[0]: is nan; input should be a finite"),
+    "an integer without end": ("seed", 10**400, "seed: is too large; write a number of at most 9007199254740992"),
+    "a seed of 65 bits": ("seed", 2**64, "seed: is 1.84467e+19; write a number of at most 9007199254740992"),
+    "more shards than names": (
+        "corpus/shards",
+        10_001,
+        "corpus.shards: is 10001; input should be less than or equal to",
+    ),
+    # Truth values
+    "yes as a share": (
+        "methods/lape-set1/top_fraction",
+        True,
+        "methods.lape-set1.top_fraction: is true, a truth value; write a number",
+    ),
+    "yes as shards": ("corpus/shards", True, "corpus.shards: is true, a truth value; write a number"),
+    "no as a seed": ("seed", False, "seed: is false, a truth value; write a number"),
+    "yes in a list": (
+        "statistics/percentiles",
+        [5, True],
+        "statistics.percentiles[1]: is true, a truth value; write a",
+    ),
+    "yes in a pair": (
+        "finetuning/xnli/betas",
+        [True, 0.9],
+        "finetuning.xnli.betas[0]: is true, a truth value; write a",
+    ),
+    "yes by language": (
+        "models/tiny",
+        TINY | {"shares": {"en": True}},
+        "models.tiny.shares.en: is true, a truth value",
+    ),
+    "yes where null is allowed": ("activations/batch_tokens", True, "activations.batch_tokens: is true, a truth value"),
+    "no as a language": (
+        "corpus/languages",
+        ["en", False],
+        "corpus.languages[1]: is False; input should be a valid string. YAML reads yes, no, on and off as truth "
+        'values: write it in quotes, as "no"',
+    ),
+    "no as the language of a task": (
+        "tasks/xnli/source_language",
+        False,
+        "tasks.xnli.source_language: is False; input",
+    ),
+    "a date as a text": (
+        "corpus/hub/snapshot",
+        20231101,
+        "corpus.hub.snapshot: is 20231101; input should be a valid st",
+    ),
+    # Duplicates
+    "models": ("run/models", ["mistral-nemo"] * 2, "run.models: 'mistral-nemo' stands twice; write it once"),
+    "tables": ("run/tables", ["xnli", "xquad", "xnli"], "run.tables: 'xnli' stands twice; write it once"),
+    "figures": ("figures/methods", ["lape-set1"] * 2, "figures.methods: 'lape-set1' stands twice; write it once"),
+    "models of a table": (
+        "tables/xnli/models",
+        ["mistral-nemo"] * 2,
+        "tables.xnli.models: 'mistral-nemo' stands twice",
+    ),
+    "comparisons": ("tables/xnli/comparisons", ["LAPE"] * 2, "tables.xnli.comparisons: 'LAPE' stands twice; write it"),
+    "interventions": (
+        "tables/xnli/interventions",
+        ["none"] * 2,
+        "tables.xnli.interventions: 'none' stands twice; write",
+    ),
+    "languages of a table": (
+        "tables/xnli/languages",
+        ["hi", "hi"],
+        "tables.xnli.languages: 'hi' stands twice; write it",
+    ),
+    "neurons": (
+        "tables/xnli_finetuning/neurons",
+        ["target"] * 2,
+        "tables.xnli_finetuning.neurons: 'target' stands twice",
+    ),
+    "columns": (
+        "tables/activation_statistics/columns",
+        ["mean"] * 2,
+        "tables.activation_statistics.columns: 'mean' stan",
+    ),
+    "methods of a table": (
+        "tables/split_half/methods",
+        ["lape-set1"] * 2,
+        "tables.split_half.methods: 'lape-set1' stand",
+    ),
+    "languages of a method": (
+        "methods/act-prob-90p/languages",
+        ["en", "en"],
+        "methods.act-prob-90p.languages: 'en' stan",
+    ),
+    "languages of a set": ("language_sets/set1", ["en", "en"], "language_sets.set1: 'en' stands twice; write it once"),
+    "languages of the corpus": ("corpus/languages", ["en", "en"], "corpus.languages: 'en' stands twice; write it once"),
+    "percentiles": (
+        "statistics/percentiles",
+        [5, 90, 90.0],
+        "statistics.percentiles: '90' stands twice; write it once",
+    ),
+    "modules": (
+        "finetuning/xnli/targets",
+        ["gate_proj"] * 2,
+        "finetuning.xnli.targets: 'gate_proj' stands twice; write",
+    ),
+    "titles": (
+        "models/mistral-nemo/title",
+        "Llama 3.1",
+        "models.mistral-nemo.title: 'Llama 3.1' is the title of models.ll",
+    ),
+    # Names and places
+    "no results": ("results", "", "results: is ''; is empty; write a text"),
+    "blank resources": ("resources", "  ", "resources: is '  '; is empty; write a text"),
+    "blank data": ("data", "\t", "data: is '\\t'; must be one line of text without a tab; take it out"),
+    "null as a place": ("results", None, "results: is None; input should be a valid string"),
+    "braces in a place": ("results", "out/{model}", "results: is 'out/{model}'; must hold no braces; write out/model"),
+    "home as a place": (
+        "data",
+        "~/texts",
+        "data: is '~/texts'; starts with ~, which the shell alone expands; write the",
+    ),
+    "braces in a title": (
+        "models/mistral-nemo/title",
+        "N{emo}",
+        "models.mistral-nemo.title: is 'N{emo}'; must hold no b",
+    ),
+    "a title of two lines": (
+        "models/mistral-nemo/title",
+        "a\nb",
+        r"models.mistral-nemo.title: is 'a\nb'; must be one line",
+    ),
+    "a title with a tab": (
+        "models/mistral-nemo/title",
+        "a\tb",
+        r"models.mistral-nemo.title: is 'a\tb'; must be one line",
+    ),
+    "half a character": (
+        "models/mistral-nemo/title",
+        "a\ud800",
+        r"models.mistral-nemo.title: is 'a\ud800'; must be one",
+    ),
+    "an empty title": ("models/mistral-nemo/title", "", "models.mistral-nemo.title: is ''; is empty; write a text"),
+    "braces in a comparison": (
+        "comparisons/L{APE",
+        {"vi": "lape-set1"},
+        "comparisons.L{APE: is 'L{APE'; must hold no br",
+    ),
+    "braces in a path": (
+        "models/mine",
+        {"source": "files", "title": "M", "path": "m/{x}"},
+        "models.mine.path: is 'm/{x}'",
+    ),
+    "doubled braces": (
+        "corpus/files/pattern",
+        "{data}/{{x}}/{language}",
+        "corpus.files.pattern: is '{data}/{{x}}/{langua",
+    ),
+    "a width in a path": (
+        "corpus/files/pattern",
+        "{data}/{language:>9}",
+        "corpus.files.pattern: is '{data}/{language:>9}'",
+    ),
+    "no repository": (
+        "models/mistral-nemo/repository",
+        "a/b/c",
+        "models.mistral-nemo.repository: is 'a/b/c'; is no name",
+    ),
+    # Between keys
+    "a batch of parts of blocks": (
+        "activations/reference_tokens",
+        2000,
+        "activations.reference_tokens: is 2000, no multiple of corpus.block (512); write 2048",
+    ),
+    "an odd head": (
+        "models/tiny",
+        TINY | {"head_dim": 33},
+        "models.tiny: head_dim (33) must be even: positions turn pai",
+    ),
+    # What to write
+    "per cent as a share": (
+        "methods/lape-set1/top_fraction",
+        5,
+        "methods.lape-set1.top_fraction: is 5; input should be l",
+    ),
+    "Hindi": (
+        "tasks/xnli/source_language",
+        "hindi",
+        "tasks.xnli.source_language: is 'hindi'; should be a language's code",
+    ),
+    "a list of one": (
+        "run/models",
+        "mistral-nemo",
+        "run.models: is 'mistral-nemo'; input should be a valid list; write [m",
+    ),
+    "another case": (
+        "methods/random/like",
+        "Lape",
+        "methods.random.like: unknown comparison 'Lape'; did you mean 'LAPE'?",
+    ),
+    "another spelling": ("tables/xnli/interventions", ["p90.0"], "tables.xnli.interventions[0]: is p90.0; write p90"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_value_is_refused_with_its_path(base, name):
+    path, value, says = FAULTS[name]
+    assert fault(base, path, value).startswith(says)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "ending"),
+    [
+        ("significance/level", 95, "; write 0.95 for 95 %"),
+        ("methods/lape-set1/top_fraction", 5, "; write 0.05 for 5 %"),
+        ("tasks/xnli/train_fraction", 80, "; write 0.8 for 80 %"),
+        ("tasks/xquad/train_fraction", 80, "; write 0.8 for 80 %"),
+        ("corpus/heldout_fraction", 1, "than 0.5"),
+        ("tasks/xnli/source_language", "hindi", "; write hi"),
+        ("tasks/xnli/source_language", "hin", "; write hi"),
+        ("tasks/xnli/source_language", "English", "; write en"),
+        ("tasks/xnli/source_language", "zh-CN", "; write zh"),
+        ("tasks/xnli/source_language", "EN", "; write en"),
+        ("tasks/xnli/source_language", "klingon", "; write one of ISO 639-1, as hi"),
+        ("models/mistral-nemo/title", 3.1, '; write it in quotes: "3.1"'),
+        ("statistics/estimate", "Exact", "; did you mean 'exact'?"),
+        ("methods/lape-set1/kind", "LAPE", "did you mean 'lape'? (activation_probability, lape, random)"),
+        ("models/tiny", TINY | {"head_dim": 33}, "write 34"),
+    ],
+)
+def test_a_refusal_says_what_to_write(base, path, value, ending):
+    assert fault(base, path, value).endswith(ending)
+
+
+def test_a_statistic_of_a_is_no_constant_for_z(base):
+    raw = base | {"statistics": base["statistics"] | {"site": "act"}, "interventions": {"site": "gate"}}
+    with pytest.raises(ConfigError, match="statistics.site: is act, but interventions.site: gate overwrites z"):
+        load_config(raw)
+    load_config(raw | {"interventions": {"site": "act"}})
+
+
+def test_a_batch_that_nobody_sorts_may_have_any_length(base):
+    raw = copy.deepcopy(base)
+    raw["activations"] = {"batch_percentiles": [], "reference_tokens": 2000}
+    raw["methods"]["act-prob-90p"]["threshold"] = "layer"
+    load_config(raw)
+
+
+def test_numbers_that_the_command_line_gives_as_texts_are_numbers(base):
+    """``--config 'corpus={tokens: 24000}'`` hands down texts, as YAML does of 1e-5."""
+    raw = copy.deepcopy(base)
+    raw["perplexity"]["tokens"], raw["finetuning"]["xnli"]["learning_rate"] = "24000", "1e-5"
+    config = load_config(raw)
+    assert (config.perplexity.tokens, config.finetuning.xnli.learning_rate) == (24000, 1e-5)
+    assert fault(base, "perplexity/tokens", "many").startswith(
+        "perplexity.tokens: is 'many'; input should be a valid int"
+    )
+
+
+def test_a_list_that_holds_itself_is_refused(base):
+    percentiles = [5]
+    percentiles.append(percentiles)
+    assert fault(base, "statistics/percentiles", percentiles).startswith("statistics.percentiles[1]: ")
+
+
+def test_every_section_checks_its_numbers_and_lists():
+    """No section may set pydantic's own looser reading for itself."""
+    found = {Config, *sections()}
+    assert len(found) > 20
+    for section in found:
+        assert issubclass(section, Section)
+        assert section.model_config["allow_inf_nan"] is False and section.model_config["extra"] == "forbid"
