@@ -12,7 +12,7 @@ FLOORS = [
     {"sections"},
     {"config_faults"},
     {"config"},
-    {"config_document", "conditions"},
+    {"config_document", "config_files", "conditions"},
     {"paths", "resources", "warm"},
     {"plan"},
     {"jobs"},

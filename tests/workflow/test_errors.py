@@ -63,6 +63,24 @@ def test_a_fault_of_the_configuration_stops_before_any_job(tmp_path, edit, said)
     assert [words for words in said if words not in done.stdout] == [], done.stdout
 
 
+def test_what_yaml_misreads_stops_before_any_job(tmp_path):
+    """The files are read again as text: Snakemake hands on 34 for 0042, and of two equal keys the last."""
+    (run := tmp_path / "run").mkdir()
+    path = tmp_path / "overlay.yaml"
+    path.write_text("corpus:\n  shards: 0001\nperplexity:\n  tokens: 500\n  tokens: 600\n", encoding="utf-8")
+    done = parse(run, configs=(*SMALLEST, path))
+    expect_nothing_started(run, done)
+    assert f"{path}, line 2: corpus.shards: YAML reads 0001 as octal, 1; write 1" in done.stdout
+    assert f"{path}, line 5: perplexity.tokens: the key stands already in line 4" in done.stdout
+
+
+def test_a_value_of_the_command_line_is_told_by_its_key(tmp_path):
+    done = parse(tmp_path, "--config", "corpus={tokens: many}", "results=")
+    expect_nothing_started(tmp_path, done)
+    assert "corpus.tokens: is 'many'; input should be a valid integer" in done.stdout
+    assert "results: is None" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("edit", "key", "file"),
     [

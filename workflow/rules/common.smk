@@ -13,6 +13,7 @@ from langneurons.conditions import (
     statistics_languages,
 )
 from langneurons.config import ConfigError, load_config
+from langneurons.config_files import check_files
 from langneurons.models.checks import needs_of, needs_text, unusable
 from langneurons.models.sources import missing_snapshots, snapshot_sources
 from langneurons.paths import Paths
@@ -20,6 +21,8 @@ from langneurons.resources import memory, runtime
 from langneurons.versions import content, version
 
 try:
+    if workflow.is_main_process:
+        check_files(workflow.configfiles)
     settings = load_config(config)
 except ConfigError as error:
     raise WorkflowError(str(error))
