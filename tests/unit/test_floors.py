@@ -13,7 +13,7 @@ FLOORS = [
     {"config_faults"},
     {"config"},
     {"config_document", "config_files", "conditions"},
-    {"paths", "resources", "warm"},
+    {"own_files", "paths", "resources", "warm"},
     {"plan"},
     {"jobs"},
     {"tokenization"},

@@ -2,10 +2,16 @@
 
 import json
 import os
+from collections import Counter
+from pathlib import Path
 
 import pytest
-from snakemake_calls import SMALLEST, parse, snakemake
+import yaml
+from snakemake.utils import update_config
+from snakemake_calls import ROOT, SMALLEST, job_counts, parse, snakemake
 
+from langneurons.config import load_config
+from langneurons.own_files import own_files
 from langneurons.tasks.sources import LABELS
 
 FAULTS = {
@@ -81,27 +87,69 @@ def test_a_value_of_the_command_line_is_told_by_its_key(tmp_path):
     assert "results: is None" in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("edit", "key", "file"),
-    [
-        ({"corpus": {"source": "files"}}, "corpus.files.pattern", "text/vi.jsonl"),
-        ({"tasks": {"xnli": {"source": "files"}}}, "tasks.xnli.files.pattern", "xnli/vi.test.tsv"),
-        ({"tasks": {"xquad": {"source": "files"}}}, "tasks.xquad.files.pattern", "xquad/xquad.vi.json"),
-    ],
-)
-def test_a_missing_file_stops_before_any_job(tmp_path, edit, key, file):
+OWN = {"corpus": {"source": "files"}, "tasks": {task: {"source": "files"} for task in ("xnli", "xquad")}}
+
+
+def own(directory, *configs):
+    """The user's files that the smallest run needs, of which none is there, by key."""
+    raw = {}
+    for config in (ROOT / "config/config.yaml", *(ROOT / name for name in configs)):
+        update_config(raw, yaml.safe_load(config.read_text(encoding="utf-8")))
+    return own_files(load_config(raw | {"data": str(directory)}))
+
+
+def test_all_missing_files_are_told_at_once_by_their_keys(tmp_path):
     (run := tmp_path / "run").mkdir()
-    for folder, names in {
-        "text": ["en.jsonl", "hi.jsonl"],
-        "xnli": ["en.train.tsv", "en.test.tsv"],
-        "xquad": ["xquad.en.json"],
-    }.items():
-        (tmp_path / folder).mkdir()
-        for name in names:
-            (tmp_path / folder / name).write_text("there")
-    done = parse(run, configs=overlay(tmp_path, edit | {"data": str(tmp_path)}))
+    files = overlay(tmp_path, OWN | {"data": str(tmp_path / "data")})
+    wanted = own(tmp_path / "data", *files)
+    assert {key for key, _ in wanted} == {f"{key}.files.pattern" for key in ("corpus", "tasks.xnli", "tasks.xquad")}
+    for dry in ([], ["--dry-run"]):
+        done = parse(run, *dry, configs=files)
+        expect_nothing_started(run, done)
+        assert f"Of the files that this configuration reads, {len(wanted)} files are missing." in done.stdout
+        assert [line for line in wanted if done.stdout.count(f"  {line[0]}: no file {line[1]}\n") != 1] == []
+        assert "Traceback" not in done.stdout
+
+
+def test_what_is_told_is_what_a_run_needs(tmp_path):
+    """With these files and no other every job has its input, and each file is the input of one import at least."""
+    (run := tmp_path / "run").mkdir()
+    files = overlay(tmp_path, OWN | {"data": str(tmp_path / "data")})
+    for _, path in own(tmp_path / "data", *files):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text("there")
+    done = parse(run, "--dry-run", "--quiet=rules", configs=files)
+    assert done.returncode == 0, done.stdout
+    jobs = job_counts(done.stdout)
+    counted = Counter(key.split(".files")[0] for key, _ in own(tmp_path / "data", *files))
+    assert jobs["import_corpus_shard"] % counted["corpus"] == 0
+    assert jobs["import_xnli"] == counted["tasks.xnli"]
+    assert jobs["import_xquad"] >= counted["tasks.xquad"]
+
+
+def test_a_target_asks_for_its_own_files_alone(tmp_path):
+    """A table of XNLI needs no file of XQuAD."""
+    (run := tmp_path / "run").mkdir()
+    files = overlay(tmp_path, {"tasks": OWN["tasks"], "data": str(tmp_path / "data")})
+    for key, path in own(tmp_path / "data", *files):
+        if key == "tasks.xnli.files.pattern":
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            Path(path).write_text("there")
+    done = parse(run, "--dry-run", "results/tables/xnli.tsv", configs=files)
+    assert done.returncode == 0 and "missing" not in done.stdout, done.stdout
+    assert parse(run, "--dry-run", configs=files).returncode != 0
+
+
+def test_a_missing_model_is_told_by_its_key(tmp_path):
+    (run := tmp_path / "run").mkdir()
+    model = {"source": "files", "title": "Mine", "path": str(tmp_path / "none")}
+    edit = {"models": {"mine": model}, "run": {"models": ["mine"], "tables": []}, "figures": {"methods": ["lape-set1"]}}
+    done = parse(run, configs=overlay(tmp_path, edit))
     expect_nothing_started(run, done)
-    assert f"{key}: no file {tmp_path / file}" in done.stdout
+    assert (
+        f"a file is missing. Put each there, or correct its key:\n  models.mine.path: no file {tmp_path / 'none'}"
+        in (done.stdout)
+    )
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,9 @@ import os
 import re
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
+from langneurons import own_files
 from langneurons.conditions import (
     method_languages,
     random_references,
@@ -15,7 +17,7 @@ from langneurons.conditions import (
 from langneurons.config import ConfigError, load_config
 from langneurons.config_files import check_files
 from langneurons.models.checks import needs_of, needs_text, unusable
-from langneurons.models.sources import missing_snapshots, snapshot_sources
+from langneurons.models.sources import snapshot_sources
 from langneurons.paths import Paths
 from langneurons.resources import memory, runtime
 from langneurons.versions import content, version
@@ -28,9 +30,8 @@ except ConfigError as error:
     raise WorkflowError(str(error))
 
 paths = Paths(settings.results, settings.resources)
-if missing := missing_snapshots(settings, paths):
-    raise WorkflowError("\n".join(missing))
 SHARDS = [f"{i:04d}" for i in range(settings.corpus.shards)]
+TOLD = set()  # missing files of the user's: each is told once
 
 
 onstart:
@@ -86,8 +87,9 @@ def loadable(wildcards):
 
 
 def model_files(wildcards):
-    """The files of the user's snapshot."""
-    return snapshot_sources(settings.models[wildcards.model].path)
+    """The files of the user's snapshot; its directory where that is missing."""
+    asked = f"models.{wildcards.model}.path", settings.models[wildcards.model].path
+    return snapshot_sources(present(asked, paths.model(wildcards.model)))
 
 
 def model_needs(wildcards):
@@ -135,12 +137,18 @@ def version_of(script):
     return lambda wildcards: version(f"{workflow.basedir}/workflow/scripts/{script}.py")
 
 
+def present(asked, made):
+    """The path of a file of the user's; where it and what is ``made`` of it are missing, all missing ones are told."""
+    if asked not in TOLD and not os.path.exists(asked[1]) and not os.path.exists(made):
+        gone = dict.fromkeys([asked, *own_files.missing(own_files.own_files(settings))])
+        TOLD.update(gone)
+        logger.error(own_files.told(gone))
+    return asked[1]  # Snakemake itself refuses a missing input
+
+
 def corpus_file(wildcards):
-    """The user's file of a language, or an error that names the key."""
-    path = settings.corpus.files.pattern.format(data=settings.data, language=wildcards.language)
-    if not os.path.isfile(path):
-        raise WorkflowError(f"corpus.files.pattern: no file {path} for language '{wildcards.language}'")
-    return path
+    """The user's file of a language."""
+    return present(own_files.corpus_file(settings, wildcards.language), paths.corpus(**wildcards))
 
 
 def evaluation_input(wildcards):
@@ -205,15 +213,8 @@ def task_languages(task):
 
 
 def task_file(wildcards, task):
-    """The user's file of a task, or an error that names the key."""
-    spec = getattr(settings.tasks, task)
-    key, pattern = f"tasks.{task}.files.pattern", spec.files.pattern
-    if task == "xquad" and wildcards.split == "train" and spec.train == "squad":
-        key, pattern = "tasks.xquad.files.squad", spec.files.squad
-    path = pattern.format(data=settings.data, language=wildcards.language, split=wildcards.split)
-    if not os.path.isfile(path):
-        raise WorkflowError(f"{key}: no file {path}")
-    return path
+    """The user's file of a task, language and split."""
+    return present(own_files.task_file(settings, task, **wildcards), paths.task(task, **wildcards))
 
 
 def refused_by_the_hub(jobs):

@@ -35,18 +35,6 @@ def snapshot_sources(source: str | os.PathLike) -> list[str]:
     return sorted(str(file) for file in files) or [str(source)]
 
 
-def missing_snapshots(settings, paths) -> list[str]:
-    """A line for each model of a run whose directory is not there, unless it is imported already."""
-    return [
-        f"models.{key}.path: no directory {settings.models[key].path}; write that of a snapshot: config.json, "
-        "tokenizer.json and *.safetensors"
-        for key in settings.run.models
-        if settings.models[key].source == "files"
-        and not os.path.isdir(settings.models[key].path)
-        and not os.path.isdir(paths.model(key))
-    ]
-
-
 def import_snapshot(source: str | os.PathLike, target: str | os.PathLike, needs: Mapping | None = None) -> None:
     """Copy the files of a local snapshot that are needed, whole or not at all, checked before and after.
 
