@@ -71,8 +71,44 @@ FAULTS = {
     "no text": ("en.jsonl", b'{"id": 1, "txt": "a"}', r"en\.jsonl, line 1: lacks text; write"),
     "no id": ("en.jsonl", b'{"id": 1, "text": "a"}\n{"text": "a"}', r"en\.jsonl, line 2: lacks id; write"),
     "neither": ("en.jsonl", b'["a"]', r"en\.jsonl, line 1: lacks id and text; write"),
-    "null": ("en.jsonl", b'{"id": 1, "text": null}', r"en\.jsonl, line 1: text is None; write a string"),
+    "null": ("en.jsonl", b'{"id": 1, "text": null}', r"en\.jsonl, line 1: text is None; write a text"),
 }
+
+
+FAULTS |= {
+    "no id at all": (
+        "en.jsonl",
+        b'{"id": null, "text": "a"}',
+        r"en\.jsonl, line 1: id is None; write a text or a whole",
+    ),
+    "a number as text": ("en.jsonl", b'{"id": 1, "text": 2}', r"en\.jsonl, line 1: text is 2; write a text"),
+    "half a character": (
+        "en.jsonl",
+        b'{"id": 1, "text": "a"}\n{"id": 2, "text": "a\\ud83d"}',
+        r"en\.jsonl, line 2: text holds \\ud83d, half of a character \(a lone surrogate\), at 1; correct the text",
+    ),
+    "nested deeply": (
+        "en.jsonl",
+        b'{"id": 1, "text": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        r"en\.jsonl, line 1: is nested too deeply",
+    ),
+    "a key twice": (
+        "en.jsonl",
+        b'{"id": 1, "text": "a", "text": "b"}',
+        r"en\.jsonl, line 1: the key 'text' stands twice",
+    ),
+    "NaN": ("en.jsonl", b'{"id": NaN, "text": "a"}', r"en\.jsonl, line 1: NaN is no number of JSON"),
+    "gzip": ("en.jsonl", b"\x1f\x8b\x08\0", r"en\.jsonl: is compressed by gzip; unpack it"),
+    "UTF-16": ("en.txt", "\ufeffeins".encode("utf-16-le"), r"en\.txt: is UTF-16, not UTF-8; save the file as UTF-8"),
+    "UTF-16 without a mark": ("en.txt", "eins".encode("utf-16-be"), r"en\.txt: is UTF-16 or no text at all"),
+    "no Parquet": ("en.parquet", b"id,text", r"en\.parquet: is no Parquet file, or a damaged one \("),
+}
+
+
+def test_a_byte_order_mark_is_no_text(tmp_path):
+    for name, content in (("en.jsonl", b'{"id": 1, "text": "a"}'), ("en.txt", b"a")):
+        (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + content)
+        assert list(read_file(str(tmp_path / name))) == [("1", "a")]
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -86,7 +122,7 @@ def test_a_faulty_file_is_named_with_its_line(tmp_path, name):
 
 def test_a_parquet_file_without_text_is_named(tmp_path):
     pq.write_table(pa.table({"id": ["a"], "body": ["b"]}), tmp_path / "en.parquet")
-    with pytest.raises(ValueError, match=r"en\.parquet: lacks the column\(s\) text"):
+    with pytest.raises(ValueError, match=r"en\.parquet: has no column text; it has: id, body"):
         list(read_file(str(tmp_path / "en.parquet")))
 
 

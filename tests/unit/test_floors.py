@@ -7,7 +7,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "langneurons"
 FLOORS = [
-    {"files", "finite", "hub", "progress", "unlock", "versions"},
+    {"files", "finite", "foreign_files", "hub", "progress", "unlock", "versions"},
     {"artifacts", "downloads"},
     {"sections"},
     {"config_faults"},

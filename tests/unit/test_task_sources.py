@@ -94,12 +94,15 @@ def test_xnli_fraction_takes_the_first_rows(tmp_path, rows, fraction, kept):
         (b"\n \n", "the file is empty"),
         (b"premise\thypothesis\tlabel\n", "empty but for its header"),
         (b"premise\tlabel\na\t0\n", "line 1: has no column hypothesis; it has: premise, label"),
-        (b"premise\thypothesis\tlabel\na\tb\t0\na\t\xff\t0\n", r"line 3: byte 33 \(0xff\) is not UTF-8"),
+        (
+            b"premise\thypothesis\tlabel\na\tb\t0\na\t\xff\t0\n",
+            r"line 3: not UTF-8 \(invalid start byte at byte 2\); save the file as UTF-8",
+        ),
         (
             b"premise\thypothesis\tlabel\na\tb\tmaybe\n",
             "line 2: unknown label 'maybe'; write one of: entailment or 0, ne",
         ),
-        (b"premise\thypothesis\tlabel\na\tb\t-1\n", "line 2: unknown label '-1'"),
+        (b"premise\thypothesis\tlabel\na\tb\t-1\n", "no row has a label; write one of: entailment, neutral"),
         (b"premise\thypothesis\tlabel\na\tb\tc\t0\n", "line 2: has 4 fields, the header has 3"),
     ],
 )
@@ -109,6 +112,96 @@ def test_xnli_faults_name_file_and_place(tmp_path, content, message):
     with pytest.raises(ValueError, match=message) as error:
         import_xnli(source, tmp_path / "out.parquet", "en", where="tasks.xnli.files.pattern")
     assert str(error.value).startswith(f"tasks.xnli.files.pattern: {source}")
+    assert not list(tmp_path.glob("out*"))
+
+
+LAYOUTS = {  # XNLI's own: its training set, its test set in two forms; names and labels as there
+    "multinli.train.en.tsv": "premise\thypo\tlabel\nA dog.\tA cat.\tcontradictory\nb\tc\tneutral\n",
+    "xnli.test.tsv": (
+        "language\tgold_label\tsentence1_binary_parse\tsentence1\tsentence2\tpromptID\n"
+        "de\tneutral\t\tEin Hund.\tb\t1\nen\tcontradiction\t\tA dog.\tA cat.\t1\nen\tneutral\t\tb\tc\t2\n"
+    ),
+    "xnli.test.jsonl": (
+        '{"gold_label": "contradiction", "language": "en", "sentence1": "A dog.", "sentence2": "A cat."}\n\n'
+        '{"gold_label": "neutral", "language": "en", "sentence1": "b", "sentence2": "c", "match": "True"}\n'
+        '{"gold_label": "neutral", "language": "de", "sentence1": "b", "sentence2": "c"}\n'
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_xnli_s_own_layouts_are_read(tmp_path, name):
+    (tmp_path / name).write_text("\ufeff" + LAYOUTS[name], encoding="utf-8")
+    assert import_xnli(tmp_path / name, tmp_path / "out.parquet", "en") == 2
+    assert read_task(tmp_path / "out.parquet", "xnli").to_pylist() == [
+        {"id": "0", "premise": "A dog.", "hypothesis": "A cat.", "label": 2},
+        {"id": "1", "premise": "b", "hypothesis": "c", "label": 1},
+    ]
+
+
+@pytest.mark.parametrize("form", ["tsv", "jsonl", "parquet"])
+def test_rows_without_a_label_are_left_out_and_counted(tmp_path, form, capsys):
+    """Before the share is taken: half of the four rows that have a label."""
+    labels = [0, -1, 1, 2, -1, 0] if form != "tsv" else ["0", "-", "1", "2", "-1", "0"]
+    rows = [{"premise": f"p{i}", "hypothesis": "h", "label": label} for i, label in enumerate(labels)]
+    source = tmp_path / f"a.{form}"
+    if form == "tsv":
+        tsv(source, [tuple(map(str, row.values())) for row in rows])
+    elif form == "jsonl":
+        source.write_text("\n".join(map(json.dumps, rows)))
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), source)
+    assert import_xnli(source, tmp_path / "out.parquet", "en", 0.5) == 2
+    assert read_task(tmp_path / "out.parquet", "xnli")["premise"].to_pylist() == ["p0", "p2"]
+    assert capsys.readouterr().out == f"{source}: 2 rows without a label (-1 or -) are left out; 4 have one\n"
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet", "tsv"])
+def test_a_language_that_only_some_rows_have_is_refused(tmp_path, form):
+    rows = [{"premise": "p", "hypothesis": "h", "label": "neutral", "language": x} for x in ("en", None, "en")]
+    source = tmp_path / f"a.{form}"
+    if form == "jsonl":
+        del rows[1]["language"]
+        source.write_text("\n".join(map(json.dumps, rows)))
+    elif form == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), source)
+    else:
+        tsv(source, [tuple(x or "" for x in row.values()) for row in rows], "premise\thypothesis\tlabel\tlanguage")
+    place = {"jsonl": "line 2", "parquet": "row 2", "tsv": "line 3"}[form]
+    with pytest.raises(ValueError, match=f"a.{form}, {place}: has no language, and other rows have one"):
+        import_xnli(source, tmp_path / "out.parquet", "en")
+
+
+def test_a_column_that_stands_twice_is_refused(tmp_path):
+    source = tsv(tmp_path / "a.tsv", [("a", "b", "c", "neutral")], "premise\tpremise\thypothesis\tlabel")
+    with pytest.raises(ValueError, match="line 1: has the column premise twice; keep one"):
+        import_xnli(source, tmp_path / "out.parquet", "en")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            b'{"premise": "a\\ud800", "hypothesis": "b", "label": 0}',
+            r"line 1: premise holds \\ud800, half of a character",
+        ),
+        (b'\n{"premise": ' + b"[" * 50_000, "line 2: is nested too deeply"),
+        (b'{"premise": "a", "hypothesis": "b", "label": NaN}', "line 1: NaN is no number of JSON"),
+        (b'{"premise": "a", "hypothesis": "b", "label": 1e999}', "line 1: 1e999 is too large a number"),
+        (
+            b'{"premise": "a", "hypothesis": "b", "label": ' + b"1" * 5000 + b"}",
+            "line 1: holds a number of too many digits",
+        ),
+        (b'{"premise": "a", "premise": "b"}', "line 1: the key 'premise' stands twice in one object"),
+        (b"PK\x03\x04", "is a ZIP archive"),
+        (b"\xff\xfea\0", "is UTF-16, not UTF-8"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "is a pointer of Git LFS"),
+    ],
+)
+def test_json_that_is_no_data_is_refused_with_its_line(tmp_path, content, message):
+    (tmp_path / "a.jsonl").write_bytes(content)
+    with pytest.raises(ValueError, match=rf"a\.jsonl(, |: ){message}"):
+        import_xnli(tmp_path / "a.jsonl", tmp_path / "out.parquet", "en")
     assert not list(tmp_path.glob("out*"))
 
 
@@ -122,7 +215,7 @@ def test_other_faults_of_files(tmp_path):
     with pytest.raises(ValueError, match="is no Parquet file"):
         import_xnli(tmp_path / "a.parquet", out, "en")
     (tmp_path / "a.jsonl").write_text('{"premise": "a", "hypothesis": "b", "label": 0}\n{"premise": ')
-    with pytest.raises(ValueError, match="line 2: is no JSON"):
+    with pytest.raises(ValueError, match="line 2: not JSON"):
         import_xnli(tmp_path / "a.jsonl", out, "en")
     (tmp_path / "a.jsonl").write_text('{"premise": null, "hypothesis": "b", "label": 0}')
     with pytest.raises(ValueError, match="line 1: premise is None; write a text"):
@@ -177,8 +270,19 @@ def test_xquad_faults(tmp_path):
     (tmp_path / "b.json").write_text("[1]")
     with pytest.raises(ValueError, match="has no list 'data'"):
         import_xquad(tmp_path / "b.json", out)
+    (tmp_path / "b.json").write_bytes(b"\xef\xbb\xbf" + (tmp_path / "a.json").read_bytes())
+    with pytest.raises(ValueError, match="no question"):
+        import_xquad(tmp_path / "b.json", out)
+    (tmp_path / "b.json").write_text('{"data":\n[}')
+    with pytest.raises(ValueError, match=r"b\.json, line 2: not JSON \(Expecting value at character 2\)"):
+        import_xquad(tmp_path / "b.json", out)
+    (tmp_path / "b.json").write_text('{"data": ' + "[" * 50_000)
+    with pytest.raises(ValueError, match=r"b\.json: is nested too deeply"):
+        import_xquad(tmp_path / "b.json", out)
+    with pytest.raises(ValueError, match=r"question holds \\ud800, half of a character"):
+        import_xquad(squad(tmp_path / "c.json", [("c1", ["1"])], **{"1": {"question": "a\ud800"}}), out)
     (tmp_path / "b.json").write_bytes(b'{"data":\n"\xe0"}')
-    with pytest.raises(ValueError, match="line 2: byte 10"):
+    with pytest.raises(ValueError, match="line 2: not UTF-8"):
         import_xquad(tmp_path / "b.json", out)
     pq.write_table(pa.table({"id": ["1"], "context": ["c"], "question": ["q"]}), tmp_path / "h.parquet")
     with pytest.raises(ValueError, match="has no column answers; it has: id, context, question"):

@@ -65,16 +65,6 @@ def read_documents(path: str | os.PathLike, expected: Mapping[str, Any] | None =
         yield from _documents(path, file)
 
 
-def read_foreign_documents(path: str | os.PathLike) -> Iterator[tuple[str, str]]:
-    """(id, text) of a person's own Parquet file. ValueError, naming the file, if it is none or lacks a column."""
-    try:
-        with pq.ParquetFile(path) as file:
-            yield from _documents(path, file)
-    except (pa.ArrowException, OSError) as error:
-        said = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"{path}: cannot be read as Parquet ({said}); write the file again") from None
-
-
 def _documents(path: str | os.PathLike, file: pq.ParquetFile) -> Iterator[tuple[str, str]]:
     missing = [name for name in SCHEMA.names if name not in file.schema_arrow.names]
     if missing:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
-from langneurons.corpus.documents import read_foreign_documents, shard_facts, write_documents
+from langneurons.corpus.documents import shard_facts, write_documents
 from langneurons.corpus.quality import Sieve
 from langneurons.downloads import RemoteFile, Repository, fetch_all, list_files, write_manifest
+from langneurons.foreign_files import lines, need, parquet, parsed, records, string
 
 ENDINGS = (".jsonl", ".parquet", ".txt")
 
@@ -21,39 +22,35 @@ ENDINGS = (".jsonl", ".parquet", ".txt")
 def read_file(path: str) -> Iterator[tuple[str, str]]:
     """Yield (id, text) of a .jsonl (keys id, text), .parquet (columns id, text) or .txt (a document a line).
 
-    ValueError names the file and line that is missing, empty, not UTF-8 or lacks a key.
+    ValueError names the file and line that is missing, empty, not UTF-8, no JSON, or lacks a key.
     """
-    source = Path(path)
-    if not source.is_file():
+    ending = Path(path).suffix
+    if not Path(path).is_file():
         raise ValueError(f"{path}: no such file; corpus.files.pattern must lead to the text of every language")
-    if source.suffix not in ENDINGS:
-        raise ValueError(f"{path}: unknown ending '{source.suffix}'; write {', '.join(ENDINGS)}")
-    if source.stat().st_size == 0:
-        raise ValueError(f"{path}: the file is empty; it must hold documents")
-    if source.suffix == ".parquet":
-        yield from ((str(i), text or "") for i, text in read_foreign_documents(path))
+    if ending not in ENDINGS:
+        raise ValueError(f"{path}: unknown ending '{ending}'; write {', '.join(ENDINGS)}")
+    if ending == ".parquet":
+        for number, row in records(parquet(path, path, ("id", "text")), path):
+            yield _document(row["id"], row["text"] or "", f"{path}, row {number}")
         return
-    with source.open("rb") as lines:
-        for number, raw in enumerate(lines, 1):
-            try:
-                line = raw.decode("utf-8").strip()
-            except UnicodeDecodeError as error:
-                raise ValueError(f"{path}, line {number}: not UTF-8 ({error.reason} at byte {error.start})") from None
-            if not line:
-                continue
-            if source.suffix == ".txt":
-                yield str(number), line
-                continue
-            try:
-                entry = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{path}, line {number}: not JSON ({error.msg}); write one object a line") from None
-            missing = [key for key in ("id", "text") if not isinstance(entry, dict) or key not in entry]
-            if missing:
-                raise ValueError(f'{path}, line {number}: lacks {" and ".join(missing)}; write {{"id": …, "text": …}}')
-            if not isinstance(entry["text"], str):
-                raise ValueError(f"{path}, line {number}: text is {entry['text']!r}; write a string")
-            yield str(entry["id"]), entry["text"]
+    for number, line in lines(path, path):
+        content = line.strip()
+        if not content:
+            continue
+        if ending == ".txt":
+            yield _document(number, content, f"{path}, line {number}")
+            continue
+        entry = parsed(content, f"{path}, line {number}", "; write one object a line")
+        missing = [key for key in ("id", "text") if not isinstance(entry, dict) or key not in entry]
+        if missing:
+            raise ValueError(f'{path}, line {number}: lacks {" and ".join(missing)}; write {{"id": …, "text": …}}')
+        yield _document(entry["id"], entry["text"], f"{path}, line {number}")
+
+
+def _document(identity: Any, content: Any, at: str) -> tuple[str, str]:
+    if isinstance(identity, bool) or not isinstance(identity, (int, str)):
+        raise ValueError(f"{at}: id is {identity!r}; write a text or a whole number")
+    return string(str(identity), f"{at}: id"), string(content, f"{at}: text")
 
 
 def file_shard(path: str, shard: int, shards: int, seed: int, sieve: Sieve) -> list[tuple[str, str]]:
@@ -143,6 +140,7 @@ def shuffled_articles(path: str | os.PathLike, seed: str) -> Iterator[tuple[str,
     One row group (a thousand articles) is in memory at a time, and none is read that is not asked for.
     """
     file = pq.ParquetFile(path)
+    need(("id", "text"), list(file.schema_arrow.names), str(path))
     draw = random.Random(seed)
     groups = list(range(file.num_row_groups))
     draw.shuffle(groups)

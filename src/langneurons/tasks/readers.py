@@ -1,0 +1,138 @@
+"""The layouts in which others write task data: XNLI as TSV, JSON lines or Parquet; SQuAD's JSON; the Hub's Parquet."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from langneurons.foreign_files import lines, need, parquet, parsed, records, string, text, tsv
+
+LABELS = ("entailment", "neutral", "contradiction")
+"""XNLI's labels; the position of a label is its number in a file and in the logits."""
+
+ALIASES = {
+    "premise": ("premise", "sentence1"),
+    "hypothesis": ("hypothesis", "hypo", "sentence2"),
+    "label": ("label", "gold_label"),
+}
+"""Names of a column in the workflow's examples, XNLI's machine-translated training set and XNLI's test set."""
+
+_LABEL_NUMBERS = {name: i for i, name in enumerate(LABELS)} | {str(i): i for i in range(len(LABELS))}
+_LABEL_NUMBERS["contradictory"] = LABELS.index("contradiction")  # XNLI's training set
+_UNLABELLED = ("-1", "-")  # the Hub's and MultiNLI's way to say that annotators did not agree
+
+
+def labelled_pairs(path: str | os.PathLike, name: str, language: str) -> tuple[list[tuple[str, str, int]], int]:
+    """(premise, hypothesis, number of the label) of each row of an XNLI file, and how many rows have no label.
+
+    Where the file has a column ``language``, only ``language``'s rows count. ``name`` is what errors call the file.
+    ValueError: no such file, an empty one, not UTF-8, a missing column or value, an unknown label, a language that only
+    some rows have.
+    """
+    rows = list(_rows(path, name))
+    said = [bool(row.get("language")) for _, row in rows]
+    if any(said):
+        if not all(said):
+            place = rows[said.index(False)][0]
+            raise ValueError(f"{name}, {place}: has no language, and other rows have one; write it in every row")
+        languages = sorted({string(row["language"], f"{name}, {place}: language") for place, row in rows})
+        rows = [(place, row) for place, row in rows if row["language"] == language]
+        if not rows:
+            raise ValueError(f"{name}: no row of language '{language}'; the file has: {', '.join(languages)}")
+    pairs = []
+    for place, row in rows:
+        at = f"{name}, {place}"
+        label = _label(row["label"], at)
+        if label is not None:
+            pairs.append((*(string(row[column], f"{at}: {column}") for column in ("premise", "hypothesis")), label))
+    if not pairs:
+        raise ValueError(f"{name}: no row has a label; write one of: {', '.join(LABELS)}")
+    return pairs, len(rows) - len(pairs)
+
+
+def _label(value: Any, at: str) -> int | None:
+    """The number of a label; None where it says that there is none."""
+    key = str(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else None
+    if key in _UNLABELLED:
+        return None
+    if key not in _LABEL_NUMBERS:
+        known = ", ".join(f"{name} or {i}" for i, name in enumerate(LABELS))
+        raise ValueError(f"{at}: unknown label {value!r}; write one of: {known}")
+    return _LABEL_NUMBERS[key]
+
+
+def _rows(path: str | os.PathLike, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(place, premise, hypothesis, label and, where it is there, language) of every row, by the file's ending."""
+    ending = Path(path).suffix.lower()
+    if ending == ".parquet":
+        known = tuple(alias for aliases in ALIASES.values() for alias in aliases)
+        table = parquet(path, name, (), (*known, "language"))
+        columns = _columns(table.column_names, name)
+        for number, row in records(table, name):
+            yield f"row {number}", {column: row[alias] for column, alias in columns.items()}
+    elif ending == ".tsv":
+        (_, header), *rows = tsv(path, name)
+        columns = _columns(header, f"{name}, line 1")
+        if not rows:
+            raise ValueError(f"{name}: the file is empty but for its header")
+        places = {column: header.index(alias) for column, alias in columns.items()}
+        for number, fields in rows:
+            if len(fields) != len(header):
+                raise ValueError(
+                    f"{name}, line {number}: has {len(fields)} fields, the header has {len(header)}; "
+                    "write one tab between fields and none within"
+                )
+            yield f"line {number}", {column: fields[place] for column, place in places.items()}
+    elif ending in (".jsonl", ".ndjson"):
+        found = False
+        for number, line in lines(path, name):
+            if line.strip():
+                found, at = True, f"{name}, line {number}"
+                record = parsed(line, at, "; write one object per line")
+                if not isinstance(record, dict):
+                    raise ValueError(f"{at}: is no JSON object; write one object per line")
+                yield f"line {number}", {c: record[alias] for c, alias in _columns(list(record), at).items()}
+        if not found:
+            raise ValueError(f"{name}: the file is empty")
+    else:
+        raise ValueError(f"{name}: ends in '{ending}'; write a .tsv, .jsonl or .parquet file")
+
+
+def _columns(present: list[str], at: str) -> dict[str, str]:
+    """Column -> its name among those ``present``."""
+    found = {column: next((a for a in aliases if a in present), column) for column, aliases in ALIASES.items()}
+    need(tuple(found.values()), present, at)
+    if "language" in present:
+        need(("language",), present, at)
+        found["language"] = "language"
+    return found
+
+
+def hub_questions(path: str | os.PathLike, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(place, record) of each question of a Parquet file of the Hub."""
+    for number, record in records(parquet(path, name, ("id", "context", "question", "answers")), name):
+        yield f"row {number}", record
+
+
+def squad_questions(path: str | os.PathLike, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(place, record) of each question of a SQuAD v1.1 file."""
+
+    def inside(parent: Any, key: str, place: str) -> list:
+        if not isinstance(parent, dict) or not isinstance(parent.get(key), list):
+            raise ValueError(f"{name}: {place} has no list '{key}'; write a SQuAD v1.1 file")
+        return parent[key]
+
+    document = parsed(text(path, name), name)
+    empty = True
+    for a, article in enumerate(inside(document, "data", "the file")):
+        for p, paragraph in enumerate(inside(article, "paragraphs", f"data[{a}]")):
+            at = f"data[{a}].paragraphs[{p}]"
+            for q, question in enumerate(inside(paragraph, "qas", at)):
+                record = {"context": paragraph.get("context")} | (question if isinstance(question, dict) else {})
+                need(("id", "question", "answers"), list(record), f"{name}, {at}.qas[{q}]")
+                empty = False
+                yield f"{at}.qas[{q}]", record
+    if empty:
+        raise ValueError(f"{name}: the file is empty (no question)")
