@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 import xml.etree.ElementTree as ET
 
@@ -195,6 +197,22 @@ def test_pdf_is_a_pdf_with_one_font(tmp_path, mask):
         assert content.startswith(b"%PDF-")
         assert content.count(b"/Subtype /Type0") == 1  # several would come in an order drawn by chance
         assert not re.search(rb"/(CreationDate|ModDate|ID)\b", content)
+
+
+HOSTILE = "x</script><script>alert(1)</script><!-- & <b>\"'"
+
+
+def test_a_title_does_not_end_a_page_s_script(tmp_path, mask):
+    """The page's two scripts, the libraries' and the chart's, are those of a plain title, and hold the title whole."""
+    pages = []
+    for title in ("Plain", HOSTILE):
+        save_chart(neuron_counts(mask, title, 420, 280), tmp_path / "chart.html")
+        pages.append((tmp_path / "chart.html").read_text(encoding="utf-8"))
+    assert re.findall(r"</?script\b", pages[0]) == re.findall(r"</?script\b", pages[1])
+    assert "alert(1)</script>" not in pages[1] and pages[1].count("<!--") == pages[0].count("<!--")
+    found = re.search(r'"text":("(?:[^"\\]|\\.)*alert(?:[^"\\]|\\.)*")', pages[1])
+    assert json.loads(found[1]) == HOSTILE
+    assert f"<title>{html.escape(HOSTILE)}" in pages[1]
 
 
 def test_html_needs_no_network(tmp_path, mask):

@@ -120,3 +120,15 @@ def test_every_kind_of_table_has_its_caption(kind):
 @pytest.mark.parametrize("name", list(report.HEADINGS))
 def test_a_caption_needs_only_what_snakemake_gives(name):
     assert "<p>" in report.caption(SOURCES, f"{name}.rst")
+
+
+def test_a_title_is_text_in_the_page(pieces):
+    """In a figure's label; the tables' titles are escaped where their Markdown is written."""
+    hostile = "</script><script>alert(1)</script><!-- & \"'"
+    kind, figures = next(iter(pieces["figures"].items()))
+    pieces["figures"][kind] = [(hostile, path) for _, path in figures]
+    page = report.report_page(body(pieces), SOURCES)
+    read = Reader(page)
+    assert "script" not in {tag for tag, _ in read.tags} and "<!--" not in page
+    assert read.text.count(hostile) == 2
+    assert sum(hostile in attributes.get("alt", "") for tag, attributes in read.tags if tag == "img") == 2

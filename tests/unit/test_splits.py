@@ -6,7 +6,8 @@ import random
 import pytest
 
 from langneurons.demo.world import write_question
-from langneurons.tasks.sources import import_xquad, read_task
+from langneurons.tasks.files import read_task
+from langneurons.tasks.sources import import_xquad
 
 QUESTIONS = 1190
 CUT = 952  # floor(0.8 * 1190)

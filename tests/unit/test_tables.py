@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import math
 import os
 import re
@@ -15,9 +16,11 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from artifact_files import statistics_file, tsv_file
+from markdown_it import MarkdownIt
 
 import langneurons
 from langneurons.conditions import Condition, Row
+from langneurons.publishing.table_formats import to_latex, to_markdown
 from langneurons.publishing.tables import NO_NEURON, condition_table, read_metrics, statistics_table, write_table
 
 TITLES = {"llama": "Llama 3.1", "nemo": "Mistral Nemo"}
@@ -420,3 +423,29 @@ def test_importing_stays_light():
     environment = os.environ | {"PYTHONPATH": str(Path(langneurons.__file__).parents[1])}
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert found.stdout.strip() == "set()"
+
+
+HOSTILE = r"</script> A &lt; `b` *c* _d_ |e| <i>f</i> [g](h) ~~i~~ \\j $k$ #l 5 % {m} ^n & ![o](p)"
+
+
+def test_a_title_is_text_in_markdown():
+    """As a reader of Markdown sees it, in the caption, a cell and a note; no tag but the table's own."""
+    header, cells = ["Model", "No Int"], [[HOSTILE, "50.0"]]
+    page = (
+        MarkdownIt("commonmark", {"html": True})
+        .enable(["table", "strikethrough"])
+        .render(to_markdown(header, cells, HOSTILE, [HOSTILE]))
+    )
+    tags = set(re.findall(r"<(/?[a-z]+)", page))
+    assert {tag.removeprefix("/") for tag in tags} == {"p", "strong", "table", "thead", "tbody", "tr", "th", "td"}
+    assert html.unescape(re.sub("<[^>]*>", "", page)).split("\n").count(HOSTILE) == 3
+    assert r"\$k\$" in to_markdown(header, cells, HOSTILE, [])  # GitHub would set it as mathematics
+
+
+def test_a_title_is_text_in_latex():
+    text = to_latex(["Model", "EL", "No Int"], [[HOSTILE, "vi", "50.0"]], HOSTILE, [HOSTILE], "t")
+    for command in (r"\textbackslash{}", r"\textasciitilde{}", r"\textasciicircum{}", r"\textless{}"):
+        assert text.count(command) >= 3
+    (shown,) = re.findall(r"\\multicolumn\{2\}\{c\}\{(.*)\} \\\\", text)
+    plain = re.sub(r"\\text\w+\{\}|\$\^\{\*\}\$|\\[&%$#_{}]", "", shown)
+    assert not set(plain) & set(r"\&%$#_{}~^<>|*")

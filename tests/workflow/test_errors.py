@@ -12,7 +12,7 @@ from snakemake_calls import ROOT, SMALLEST, job_counts, parse, snakemake
 
 from langneurons.config import load_config
 from langneurons.own_files import own_files
-from langneurons.tasks.sources import LABELS
+from langneurons.tasks.readers import LABELS
 
 FAULTS = {
     "model": ({"run": {"models": ["tiny-lama"]}}, ["run.models[0]", "'tiny-lama'", "did you mean 'tiny-llama'"]),

@@ -8,6 +8,7 @@ facts (``model_key`` and ``method``; of a perplexity file ``model`` and ``method
 from __future__ import annotations
 
 import html
+import json
 import math
 import os
 from collections.abc import Iterable, Mapping
@@ -26,6 +27,8 @@ INK = "#31688e"
 NOTHING = "#f2f2f2"
 CHANGE = ("language", "zeroed", "neurons", "change")
 ENDINGS = (".svg", ".html", ".pdf")
+LESS = "\ue000less\ue000"
+"""Stands for "<" while a page is made: within a script, ``</script>`` and ``<!--`` of a title would end it."""
 
 
 def neuron_counts(
@@ -158,7 +161,9 @@ def save_chart(chart: alt.Chart, path: str | os.PathLike) -> None:
         )
     spec, version = chart.to_dict(), ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
     if ending == ".html":
-        page = vl_convert.vegalite_to_html(spec, vl_version=version, bundle=True, renderer="svg")
+        marked = json.loads(json.dumps(spec).replace("<", LESS))
+        page = vl_convert.vegalite_to_html(marked, vl_version=version, bundle=True, renderer="svg")
+        page = page.replace(LESS, r"\u003c")  # JSON's other way to write it
         heading = html.escape(spec.get("description", "Chart"))
         content = page.replace("<title>Chart</title>", f"<title>{heading}</title>", 1).encode()
     elif ending == ".svg":

@@ -120,7 +120,7 @@ def to_markdown(header: list[str], body: list[list[str]], caption: str, notes: l
         return "| " + " | ".join(cells) + " |"
 
     def escaped(text: str) -> str:
-        return re.sub(r"([\\`*_\[\]<>|~])", r"\\\1", " ".join(text.split()))
+        return re.sub(r"([\\`*_\[\]<>|~&$])", r"\\\1", " ".join(text.split()))
 
     rule = line(":---" if _is_text(name) else "---:" for name in header)
     table = [line(map(escaped, header)), rule, *(line(map(escaped, cells)) for cells in body)]
