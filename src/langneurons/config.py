@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from langneurons.config_faults import explain, listed, unknown
+from langneurons.config_faults import explain, key_faults, listed, unknown
 from langneurons.sections import (
     Activations,
     Corpus,
@@ -79,12 +80,15 @@ class Config(Section):
 def load_config(raw: dict) -> Config:
     """Validate a parsed configuration.
 
-    ConfigError lists every fault at once: those of single keys, or, where there are none, those between keys.
+    ConfigError lists every fault at once: keys that are no texts, or, where there are none, those of single values, or
+    those between keys.
     """
+    if faults := list(key_faults(raw)):
+        raise ConfigError(listed(faults))
     try:
         config = Config.model_validate(_without_removed(raw) if isinstance(raw, dict) else raw)
     except ValidationError as error:
-        schema = Config.model_json_schema()
+        schema = config_schema()
         raise ConfigError(listed([explain(fault, schema) for fault in error.errors()])) from None
     faults = list(dict.fromkeys(f"{path}: {what}" for path, what in _cross_checks(config)))
     if faults:
@@ -274,6 +278,7 @@ def _comparison_checks(config, table, wanted: list[str], comparison: str, where:
                 yield where, f"'{method}' has no neurons of the source '{source}'; write neurons: [target]"
 
 
+@functools.cache
 def config_schema() -> dict:
-    """JSON schema of the configuration, for editors and for config/README.md."""
+    """JSON schema of the configuration, for editors and for config/README.md; not to be changed."""
     return Config.model_json_schema()

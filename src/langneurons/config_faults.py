@@ -23,6 +23,26 @@ def _one_line(text: str) -> str:
     return "".join(c if c.isprintable() or unicodedata.category(c) == "Cf" else repr(c)[1:-1] for c in text)
 
 
+def key_faults(raw: Any) -> Iterator[str]:
+    """One line of each key of a parsed configuration that is no text: ``no`` is False to YAML, ``1`` a number."""
+    places: list[tuple[tuple, Any]] = [((), raw)]
+    for place, value in places:
+        if not isinstance(value, (dict, list)) or len(place) > 8:  # an anchor may hold itself
+            continue
+        for key, entry in value.items() if isinstance(value, dict) else enumerate(value):
+            if isinstance(value, dict) and not isinstance(key, str):
+                yield f"{_spelled([*place, str(key)])}: the key is {key!r} to YAML, and keys are texts; write it in quotes"
+            elif isinstance(key, str) and any(unicodedata.category(character) == "Cs" for character in key):
+                yield f"{_spelled([*place, key])}: the key holds half of a character (a lone surrogate); write another"
+            places.append(((*place, key), entry))
+
+
+def _spelled(keys: list) -> str:
+    """A key's path: dots between keys, indices in brackets, '' for an empty key."""
+    path = "".join(f"[{key}]" if type(key) is int else f".{key}" if key != "" else ".''" for key in keys)
+    return path.removeprefix(".") or "the file"
+
+
 def explain(error: ErrorDetails, schema: dict) -> str:
     """One line of one pydantic error: the key's path, what is wrong, what to write.
 
@@ -31,7 +51,7 @@ def explain(error: ErrorDetails, schema: dict) -> str:
     keys = _without_tags(error["loc"])
     if error["type"] == "within":
         keys += error["ctx"]["place"]
-    path = "".join(f"[{k}]" if type(k) is int else f".{k}" for k in keys).lstrip(".") or "the file"
+    path = _spelled(keys)
     if isinstance(error["input"], NoNumber):
         return f"{path}: {error['input'].what}"
     if error["type"] == "within":
