@@ -151,7 +151,9 @@ def test_reading_another_file(tmp_path):
     with pytest.raises(ValueError, match=r"other\.parquet: carries no checksum"):
         NeuronMask.read(tmp_path / "other.parquet")
     build().write(tmp_path / "mask.parquet")
-    old = changed_parquet(tmp_path / "mask.parquet", "neuron mask", lambda table, facts: (table, {"method": "x"}))
+    old = changed_parquet(
+        tmp_path / "mask.parquet", "neuron mask", lambda table, facts: (table, {"method": "x", "half": None})
+    )
     old.rename(tmp_path / "old.parquet")
     with pytest.raises(ValueError, match=r"old\.parquet: does not say its languages, layers"):
         NeuronMask.read(tmp_path / "old.parquet")

@@ -73,6 +73,7 @@ rule summarize_activations:
         in_turn=1,
     params:
         version=version_of("summarize_activations"),
+        shards=SHARDS,
         percentiles=settings.statistics.percentiles,
         site=settings.statistics.site,
         estimate=settings.statistics.estimate,

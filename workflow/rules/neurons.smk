@@ -18,6 +18,7 @@ rule identify_neurons:
         in_turn=1,
     params:
         version=version_of("identify_neurons"),
+        shards=lambda wildcards: SHARDS if statistics_languages(settings, wildcards.method) else [],
         method=method_params,
     message:
         "Neurons of {wildcards.model} by {wildcards.method}"

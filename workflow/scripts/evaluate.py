@@ -26,7 +26,9 @@ with job(snakemake.log[0], snakemake.threads):
     batch_tokens, where = snakemake.resources.batch_tokens, "/".join(vars(condition).values())
     with context:
         if condition.task == "xnli":
-            metrics, predictions = evaluate_xnli(model, tokenizer, table, p.separator, p.max_tokens, batch_tokens, where)
+            metrics, predictions = evaluate_xnli(
+                model, tokenizer, table, p.separator, p.max_tokens, batch_tokens, where
+            )
         else:
             metrics, predictions = evaluate_xquad(
                 model,

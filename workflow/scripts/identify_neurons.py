@@ -11,7 +11,9 @@ with job(snakemake.log[0]):
         mask = identify_random(method, spec, masks, model)
     else:
         files = ([path] for path in snakemake.input.activations)
-        mask = identify(method, spec, dict(zip(spec["languages"], files, strict=True)), model)
+        mask = identify(
+            method, spec, dict(zip(spec["languages"], files, strict=True)), model, list(snakemake.params.shards)
+        )
     mask.write(snakemake.output[0], model_key=model)
     for language in mask.languages:
         print(f"{language}: {mask.count(language)} neurons")

@@ -9,7 +9,7 @@ with job(snakemake.log[0]):
 
     p, wildcards = snakemake.params, snakemake.wildcards
     own = {"model_key": wildcards.model, "language": wildcards.language}
-    counts, metadata = read_counts(snakemake.input[0], own)
+    counts, metadata = read_counts(snakemake.input[0], own | {"shards": list(p.shards)})
     table = summarize(counts, p.percentiles, p.site, metadata["activation"], p.estimate)
     own |= {"model": metadata["model"], "site": p.site, "estimate": p.estimate, "tokens": counts.tokens}
     write_statistics(snakemake.output[0], table, own | {"percentiles": list(p.percentiles)})

@@ -27,8 +27,7 @@ def seal_directory(folder: str | os.PathLike, kind: str, facts: Mapping[str, Any
     content = json.loads(block(kind, facts))
     content["files"] = {name: file_digest(Path(folder) / name) for name in _sealed(Path(folder))}
     content["sha256"] = _own_digest(content)
-    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    (Path(folder) / SEAL).write_text(text, encoding="utf-8")
+    (Path(folder) / SEAL).write_text(_text(content), encoding="utf-8")
 
 
 def is_sealed(folder: str | os.PathLike) -> bool:
@@ -54,10 +53,11 @@ def open_directory(
     if not seal.is_file():
         raise ArtifactError(f"{folder}: does not say what it is (no {SEAL}); {AGAIN}")
     try:
-        content = json.loads(seal.read_text(encoding="utf-8"))
+        text = seal.read_text(encoding="utf-8")
+        content = json.loads(text)
     except ValueError as error:
         raise ArtifactError(f"{seal}: is damaged ({error}); delete {folder} and run snakemake again") from None
-    if not isinstance(content, dict) or content.get("sha256") != _own_digest(content):
+    if not isinstance(content, dict) or content.get("sha256") != _own_digest(content) or text != _text(content):
         raise ArtifactError(f"{seal}: is damaged: its checksum is wrong; delete {folder} and run snakemake again")
     facts = parse_block(folder, json.dumps({k: v for k, v in content.items() if k not in ("files", "sha256")}), kind)
     compare(folder, facts, expected)
@@ -96,6 +96,11 @@ def _sealed(folder: Path) -> list[str]:
         for name in names
         if name.as_posix() != SEAL and name.suffix != ".md" and not any(part.startswith(".") for part in name.parts)
     )
+
+
+def _text(content: Mapping[str, Any]) -> str:
+    """The one way to write a seal: what differs in a space, or in the spelling of a number, is damaged too."""
+    return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def _own_digest(content: Mapping[str, Any]) -> str:

@@ -42,8 +42,8 @@ def intervention(
     value, method = split_intervention(condition.intervention)
     if method is None:
         return contextlib.nullcontext(), 0
-    found = NeuronMask.read(mask, {"method": method, "model_key": condition.model})
     sites, digest = find_neurons(model), snapshot_digest(model_path)
+    found = NeuronMask.read(mask, {"method": method, "model_key": condition.model, "model": digest})
     found.check_model(len(sites.layers), sites.neurons_per_layer, digest)
     neurons = found.neurons(condition.language)
     expected = {"language": condition.language, "model_key": condition.model, "model": digest}

@@ -111,7 +111,8 @@ class NeuronMask:
     def write(self, path: str | os.PathLike, **facts: Any) -> None:
         """Write the Parquet file: layer, neuron (int32), language, score (float64), by language, layer, neuron.
 
-        ``facts``: what the file says of itself beside the mask's own: ``model_key`` and, of half of the text, ``half``.
+        ``facts``: what the file says of itself beside the mask's own: ``model_key`` and, of half of the text, ``half``
+        (``even`` or ``odd``).
         """
         import pyarrow as pa
 
@@ -129,18 +130,19 @@ class NeuronMask:
             "score": pa.array(np.concatenate([p[3] for p in parts] or [[]]), pa.float64()),
         }
         own = json.loads(_to_json({name: getattr(self, name) for name in _FACTS}))
-        write_parquet(path, pa.table(columns), KIND, {**own, **facts, "units": UNITS})
+        write_parquet(path, pa.table(columns), KIND, {**own, "half": None, **facts, "units": UNITS})
 
     @classmethod
     def read(cls, path: str | os.PathLike, expected: Mapping[str, Any] | None = None) -> NeuronMask:
         """Read what ``write`` wrote.
 
         ArtifactError, naming the file, if it is missing, damaged, no neuron mask, or if its facts (``method``,
-        ``languages``, ``model``, ``model_key``, ``half``) are not the ``expected`` ones; ValueError, naming it too, for
-        parts that do not fit each other.
+        ``languages``, ``model``, ``model_key``) are not the ``expected`` ones, or if it is of half of the text and no
+        ``half`` is expected; ValueError, naming it too, for parts that do not fit each other.
         """
         from langneurons.artifacts.parquet import read_parquet
 
+        expected = {"half": None, **(expected or {})}
         table, said = read_parquet(path, KIND, expected, ("layer", "neuron", "language", "score"))
         if missing := [name for name in _FACTS if name not in said]:
             raise ArtifactError(f"{path}: does not say its {', '.join(missing)}; {AGAIN}")
