@@ -31,10 +31,11 @@ def key_faults(raw: Any) -> Iterator[str]:
             continue
         for key, entry in value.items() if isinstance(value, dict) else enumerate(value):
             if isinstance(value, dict) and not isinstance(key, str):
-                yield f"{_spelled([*place, str(key)])}: the key is {key!r} to YAML, and keys are texts; write it in quotes"
-            elif isinstance(key, str) and any(unicodedata.category(character) == "Cs" for character in key):
+                what = f"the key is {key!r} to YAML, and keys are texts; write it in quotes"
+                yield f"{_spelled([*place, str(key)])}: {what}"
+            elif isinstance(key, str) and not key.isascii() and any(unicodedata.category(c) == "Cs" for c in key):
                 yield f"{_spelled([*place, key])}: the key holds half of a character (a lone surrogate); write another"
-            places.append(((*place, key), entry))
+            places.append(((*place, str(key) if isinstance(value, dict) else key), entry))
 
 
 def _spelled(keys: list) -> str:
