@@ -46,9 +46,10 @@ dag: $(READY)
 	$(BIN)/python -m langneurons.publishing.rulegraph < results/dag.dot > results/dag.svg
 	@rm results/dag.dot; echo "results/dag.svg"
 
-# After Snakemake was killed: cancels the Slurm jobs that it left here, then removes its lock.
+# After Snakemake was killed: names jobs of this directory that still run on this machine and refuses, or ends them
+# (make unlock END=1); cancels the Slurm jobs that it left here; then removes its lock.
 unlock: $(READY)
-	$(BIN)/python -m langneurons.unlock
+	$(BIN)/python -m langneurons.unlock $(if $(END),--end)
 
 # What is fast, side by side: ratios, since absolute times depend on the machine.
 bench: $(READY)

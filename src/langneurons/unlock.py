@@ -1,40 +1,27 @@
 """Free a directory that a killed Snakemake left locked: ``make unlock``.
 
-    python -m langneurons.unlock [--directory DIRECTORY]
+    python -m langneurons.unlock [--directory DIRECTORY] [--end]
 
-Snakemake's jobs on a cluster outlive it. Started again, it would submit them once more, and both would write the same
-files. So this cancels the jobs that Snakemake submitted from the directory, waits until they are gone, then unlocks.
+Snakemake's jobs may outlive it, on this machine and on a cluster. Started again, it would start them once more, and
+both would write the same files. So this names the processes of the directory that still run here and refuses, or with
+``--end`` ends them; then it cancels the jobs that Snakemake submitted to Slurm from the directory, waits until they
+are gone, and unlocks. Jobs of other directories are left alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import getpass
-import os
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+from langneurons.processes import Process, Unknown, end, processes_of
+
 SUBMITTED = ("rule_", "group_")  # how the executor's comments begin
 LOGS = ".snakemake/slurm_logs"  # the executor's, of every job that it submits
-
-
-def running(directory: Path) -> list[int]:
-    """Processes of this machine that are a Snakemake of ``directory``, jobs on a cluster's node left out."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (entry / "cmdline").read_bytes().split(b"\0")
-            inside = (entry / "environ").read_bytes().split(b"\0")
-            at = Path(os.readlink(entry / "cwd"))
-        except OSError:  # gone, or another person's
-            continue
-        called = any(Path(os.fsdecode(word)).name == "snakemake" for word in words[:3])
-        if called and at == directory and not any(word.startswith(b"SLURM_JOB_ID=") for word in inside):
-            found.append(int(entry.name))
-    return found
 
 
 def orphans(directory: Path) -> list[str]:
@@ -59,6 +46,17 @@ def cancel(directory: Path, seconds: float = 300) -> list[str]:
     return jobs
 
 
+def _refusal(alive: list[Process]) -> str:
+    """Why the directory is not unlocked: what runs there, and how that ends."""
+    lines = [f"  {process}" for process in alive]
+    main = [process for process in alive if process.snakemake]
+    if main:
+        told = f"Snakemake runs here (process {main[0].pid}): let it end, or stop it with kill -INT {main[0].pid}"
+    else:
+        told = "Snakemake has ended, and jobs that it started here still write: let them end"
+    return "\n".join([f"{told}; or end all of these with `make unlock END=1` (--end):", *lines])
+
+
 def _slurm(*command: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
 
@@ -66,11 +64,18 @@ def _slurm(*command: str) -> str:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m langneurons.unlock", description=__doc__.partition("\n")[0])
     parser.add_argument("--directory", default=".", help="where Snakemake was called")
-    directory = Path(parser.parse_args(arguments).directory).resolve()
-    alive = running(directory)
-    if alive:
-        pids = ", ".join(map(str, alive))
-        print(f"error: Snakemake runs here (process {pids}): let it end, or stop it with kill -INT {alive[0]}")
+    parser.add_argument("--end", action="store_true", help="end the processes that still run there")
+    asked = parser.parse_args(arguments)
+    directory = Path(asked.directory).resolve()
+    try:
+        alive = processes_of(directory)
+        if alive and not asked.end:
+            print(f"error: {_refusal(alive)}")
+            return 1
+        for process in end(directory) if alive else []:
+            print(f"Ended {process}")
+    except (Unknown, TimeoutError) as error:
+        print(f"error: {error}; then call again")
         return 1
     try:
         cancelled = cancel(directory) if shutil.which("squeue") else []

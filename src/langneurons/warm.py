@@ -7,12 +7,14 @@ code alone, so a job reads the workflow's own code fresh. The results are those 
 wrapper the same jobs start cold. A job's Snakemake benchmark then sees only the waiting client.
 
 Each job is a connection to a Unix socket that holds one request: the script's path, with the client's
-standard output and error. The answer is the exit status. A client that goes away has its job killed.
+standard output and error. The answer is the exit status, or that the job must start cold. A client that goes away
+has its job killed, and this process takes its jobs with it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import importlib
 import json
@@ -27,8 +29,13 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
+
+from langneurons.processes import WARM_JOB
 
 SOCKET = "LANGNEURONS_WARM"
+COLD = b"cold"  # the answer where no child can be made
+_PR_SET_PDEATHSIG = 1  # prctl.h
 PRELOADED = (
     "numpy",
     "pandas",
@@ -50,17 +57,36 @@ def run_warm(script: str) -> int | None:
     if not address:
         return None
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        try:
-            connection.connect(address)
-        except (FileNotFoundError, ConnectionRefusedError):
-            return None  # the process is gone: start cold
         request = json.dumps({"script": script, "directory": os.getcwd(), "environment": dict(os.environ)})
         message = len(request.encode()).to_bytes(8, "big")
-        socket.send_fds(connection, [message], [sys.stdout.fileno(), sys.stderr.fileno()])
-        connection.sendall(request.encode())
-        answer = connection.recv(8)
-    # An empty answer: the job was killed together with the process that ran it.
-    return int(answer) if answer else 1
+        try:
+            with _inside(address) as name:
+                connection.connect(name)
+        except (FileNotFoundError, ConnectionRefusedError):
+            return None  # the process is gone: start cold
+        try:
+            socket.send_fds(connection, [message], [sys.stdout.fileno(), sys.stderr.fileno()])
+            connection.sendall(request.encode())
+            answer = connection.recv(8)
+        except (BrokenPipeError, ConnectionResetError):
+            answer = b""
+    if answer == COLD:
+        return None
+    if not answer:  # the job was killed together with the process that ran it
+        print(f"error: {script}: the process that starts jobs warm was killed, and the job with it", file=sys.stderr)
+    return int(answer or 1)
+
+
+@contextlib.contextmanager
+def _inside(address: str) -> Iterator[str]:
+    """The socket's name from inside its directory: a socket's path may have 107 bytes, a directory's many more."""
+    before = os.open(".", os.O_RDONLY)
+    try:
+        os.chdir(os.path.dirname(address))
+        yield os.path.basename(address)
+    finally:
+        os.fchdir(before)
+        os.close(before)
 
 
 def main(command: list[str]) -> int:
@@ -71,9 +97,16 @@ def main(command: list[str]) -> int:
     from langneurons.jobs import prepare_environment
 
     prepare_environment(network=False)
-    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
-        address = os.path.join(folder, "jobs")
-        server.bind(address)
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        try:
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            address = os.path.join(folder, "jobs")
+            with _inside(address) as name:
+                server.bind(name)
+        except OSError as error:
+            print(f"Jobs start cold: no socket can be made for them below TMPDIR ({error})", file=sys.stderr)
+            return _code(subprocess.run(command, env=environment, check=False).returncode)
         server.listen(256)
         process = subprocess.Popen(command, env=environment | {SOCKET: address})
         # A scheduler's or a person's request to stop is the command's to answer: it stops its jobs itself.
@@ -144,55 +177,112 @@ def _serve(server: socket.socket, process: subprocess.Popen) -> None:
                 if connection.fileno() in selector.get_map():
                     selector.unregister(connection)
                 code = os.waitstatus_to_exitcode(status)
-                with contextlib.suppress(BrokenPipeError):  # the client is gone: nobody waits for the status
+                with contextlib.suppress(OSError):  # the client is gone: nobody waits for the status
                     connection.sendall(str(code if code >= 0 else 128 - code).encode())
                 connection.close()
 
 
 def _fork(server: socket.socket, connection: socket.socket) -> int | None:
-    """The pid of a child that runs what a client asks for; None if the client went away while asking."""
-    message, descriptors, _, _ = socket.recv_fds(connection, 8, 2)
-    size, parts = int.from_bytes(message, "big"), b""
-    while len(parts) < size and (part := connection.recv(size - len(parts))):
-        parts += part
-    if not size or len(parts) < size:
-        for descriptor in descriptors:
-            os.close(descriptor)
-        return None
-    pid = os.fork()
-    if pid:
-        for descriptor in descriptors:
-            os.close(descriptor)
+    """The pid of a child that runs what a client asks for; None if there is none, as where the client went away."""
+    descriptors: list[int] = []
+    try:
+        message, descriptors, _, _ = socket.recv_fds(connection, 8, 2)
+        size, parts = int.from_bytes(message, "big"), b""
+        while len(parts) < size and (part := connection.recv(size - len(parts))):
+            parts += part
+        if len(descriptors) < 2 or not size or len(parts) < size:
+            return None
+        own = os.getpid()
+        try:
+            pid = os.fork()
+        except OSError:  # no memory, or too many processes: a cold start says which, if it fails too
+            with contextlib.suppress(OSError):
+                connection.sendall(COLD)
+            return None
+        if pid == 0:
+            _child(server, connection, descriptors, parts, own)
         return pid
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    server.close()
-    connection.close()
-    os.dup2(descriptors[0], 1)
-    os.dup2(descriptors[1], 2)
-    os._exit(_run(json.loads(parts)))
+    except OSError:  # the client was killed while it asked
+        return None
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _child(
+    server: socket.socket, connection: socket.socket, descriptors: list[int], request: bytes, parent: int
+) -> None:
+    """In the child: run what was asked for and end. Nothing returns or is raised from here into the server's code."""
+    code = 1
+    try:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.dup2(descriptors[0], 1)
+        os.dup2(descriptors[1], 2)
+        server.close()
+        connection.close()
+        asked = json.loads(request)
+        _make_known(asked["script"], parent)
+        code = _run(asked)
+    except BaseException:
+        _print_exception()
+    finally:
+        os._exit(code)
+
+
+def _make_known(script: str, parent: int) -> None:
+    """End with the parent, where the system can do that; have a name that says what runs here."""
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before it was asked for
+        os._exit(1)
+    # Snakemake's copy of a script is named tmp….NAME.py. Where there is no /proc, the job has its parent's name.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/comm").write_text(WARM_JOB + Path(script).stem.rpartition(".")[2], encoding="utf-8")
 
 
 def _run(request: dict) -> int:
-    """In the child: the script as ``python script`` would run it."""
+    """In the child: the script as ``python script`` would run it; its exit status."""
     import runpy
 
     code = 0
-    os.chdir(request["directory"])
-    os.environ.clear()
-    os.environ.update(request["environment"])
-    os.environ.pop(SOCKET)  # the job itself runs here, not once more elsewhere
-    sys.argv = [request["script"]]
     try:
+        os.chdir(request["directory"])
+        os.environ.clear()
+        os.environ.update(request["environment"])
+        os.environ.pop(SOCKET, None)  # the job itself runs here, not once more elsewhere
+        sys.argv = [request["script"]]
         runpy.run_path(request["script"], run_name="__main__")
     except SystemExit as stop:
-        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        code = _exit_status(stop.code)
+    except KeyboardInterrupt:
+        _print_exception()
+        code = 128 + signal.SIGINT
     except BaseException:
-        traceback.print_exc()
+        _print_exception()
         code = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):  # what was printed is lost: Python itself ends with 120 then
+            code = code or 120
     return code
+
+
+def _exit_status(code: object) -> int:
+    """What the system sees of ``sys.exit(code)``."""
+    if code is None:
+        return 0
+    if isinstance(code, int):
+        return code & 0xFF if -(1 << 31) <= code < 1 << 31 else 0xFF
+    print(code, file=sys.stderr)
+    return 1
+
+
+def _print_exception() -> None:
+    """Print the exception that is being handled; where even that fails, the exit status alone tells of it."""
+    with contextlib.suppress(BaseException):
+        traceback.print_exc()
 
 
 if __name__ == "__main__":

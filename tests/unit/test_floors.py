@@ -7,8 +7,8 @@ import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "langneurons"
 FLOORS = [
-    {"files", "finite", "foreign_files", "hub", "progress", "unlock", "versions"},
-    {"artifacts", "downloads"},
+    {"files", "finite", "foreign_files", "hub", "processes", "progress", "versions"},
+    {"artifacts", "downloads", "unlock"},
     {"sections"},
     {"config_faults"},
     {"config"},
