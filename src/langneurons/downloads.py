@@ -1,31 +1,28 @@
 """Files of the Hub: resumed where a download was cut off, and held to the digests that the Hub itself lists.
 
-huggingface_hub lists a repository and makes the requests' headers. Its own downloads are not used: in the pinned
+huggingface_hub makes the requests' headers and addresses. Its own downloads are not used: in the pinned
 version a partial file has a name of its process's own and is deleted when the process fails, so that nothing is
 resumed by the next, and of a finished file only the size is checked.
 """
 
 from __future__ import annotations
 
-import email.utils
 import errno
 import hashlib
 import os
 import re
 import shutil
 import sys
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from langneurons.files import write_atomically
+from langneurons.files import FULL, write_atomically
+from langneurons.hub import check_settings
+from langneurons.hub_requests import Retries, answered, api, pages, timeout
 from langneurons.progress import Progress
 
 ATTEMPTS = 3  # to get a file whose digest is right
-WAITS = (1, 2, 4, 8, 16, 32)  # seconds between tries that brought nothing new
-LONGEST_WAIT = 600  # seconds; a Hub that asks for more is not waited for
-TIMEOUT = 30  # seconds without a byte
 CHUNK = 1 << 20  # bytes
 
 
@@ -63,19 +60,31 @@ class Fetched:
 def list_files(repository: Repository, folder: str | None = None) -> list[RemoteFile]:
     """The files of a folder (None: the repository's own), by path; no folder within it.
 
-    The Hub's own errors pass (:func:`langneurons.hub.hub_faults` explains them).
+    The Hub's own errors pass (:func:`langneurons.hub.hub_faults` explains them). ValueError where what answers is no
+    listing, or one that lacks a path, size or checksum, or names a path outside the folder.
     """
-    from huggingface_hub import HfApi, get_session
-    from huggingface_hub.hf_api import RepoFile
+    url = api(repository.kind, repository.name, "tree", repository.revision, folder)
+    listed = [entry for page in pages(f"{url}?recursive=false&expand=false", str(repository)) for entry in page]
+    files = [
+        _listed(entry, repository, folder) for entry in listed if entry.get("type") not in ("directory", "submodule")
+    ]
+    return sorted(files, key=lambda file: file.path)
 
-    get_session().timeout = TIMEOUT
-    entries = HfApi().list_repo_tree(
-        repository.name, folder, revision=repository.revision, repo_type=repository.kind, recursive=False
-    )
-    files = [entry for entry in entries if isinstance(entry, RepoFile)]
-    return sorted(
-        (RemoteFile(f.path, f.size, f.lfs.sha256 if f.lfs else f.blob_id) for f in files), key=lambda file: file.path
-    )
+
+def _listed(entry: dict, repository: Repository, folder: str | None) -> RemoteFile:
+    """A file of a listing; ValueError where the listing lacks what a download needs, or names a path elsewhere."""
+    path, size, large = entry.get("path"), entry.get("size"), entry.get("lfs")
+    digest = large.get("oid") if isinstance(large, dict) else entry.get("oid")
+    length = 64 if large else 40
+    if not isinstance(path, str) or not path:
+        raise ValueError(f"{repository}: the Hub lists a file without its path; try again later")
+    if Path(path).parent != Path(folder or "") or Path(path).name in ("", ".", "..") or "\0" in path:
+        raise ValueError(f"{repository}: the Hub lists {path!r}, which is no file of {folder or 'the repository'}")
+    if type(size) is not int or size < 0:
+        raise ValueError(f"{repository}: the Hub lists {path} without its size; try again later")
+    if not isinstance(digest, str) or not re.fullmatch(rf"[0-9a-f]{{{length}}}", digest):
+        raise ValueError(f"{repository}: the Hub lists {path} without its checksum; try again later")
+    return RemoteFile(path, size, digest)
 
 
 def check_space(folder: str | os.PathLike, size: int, what: str) -> None:
@@ -107,6 +116,8 @@ def fetch_all(repository: Repository, files: Iterable[RemoteFile], folder: str |
     """
     files, folder = list(files), Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        _check_name(repository, file, folder)
     here = sum(_size(place) for file in files for place in (folder / _name(file), _partial(folder / _name(file), file)))
     total = sum(file.size for file in files)
     tell(f"{repository}: {len(files)} files, {gigabytes(total)}, of which {gigabytes(here)} are here")
@@ -147,6 +158,18 @@ def fetch(repository: Repository, file: RemoteFile, target: str | os.PathLike) -
     )
 
 
+def _check_name(repository: Repository, file: RemoteFile, folder: Path) -> None:
+    try:
+        _size(_partial(folder / _name(file), file))
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise ValueError(
+            f"{repository}: the name {file.path[:60]}… has {len(os.fsencode(_name(file)))} bytes, more than {folder} "
+            "takes in a file's name; the file cannot be stored"
+        ) from None
+
+
 def _name(file: RemoteFile) -> str:
     return file.path.rsplit("/", 1)[-1]
 
@@ -179,29 +202,25 @@ def _receive(repository: Repository, file: RemoteFile, partial: Path) -> None:
     from huggingface_hub.errors import HfHubHTTPError
 
     partial.touch()
-    most, fruitless = _size(partial), 0
+    most, retries = _size(partial), Retries(file.path)
     with Progress(file.size - most, "bytes", file.path) as done:
         while _size(partial) < file.size:
+            error = None
             try:
                 _append(repository, file, partial, done)
-                error = None
             except (httpx2.TransportError, HfHubHTTPError) as caught:
                 error = caught
-                if isinstance(error, HfHubHTTPError) and not may_pass(error.response.status_code):
-                    raise
             except OSError as full:
-                if full.errno not in (errno.ENOSPC, errno.EDQUOT):
+                if full.errno not in FULL:
                     raise
                 raise ValueError(
                     f"{partial.parent}: the disk is full after {_size(partial):,} of the {file.size:,} bytes of "
                     f"{file.path}; make room and run again: the download goes on from there"
                 ) from None
-            fruitless = 0 if _size(partial) > most else fruitless + 1
-            most = max(most, _size(partial))
-            if fruitless > len(WAITS):
-                raise error or ValueError(f"{repository}: the Hub sends nothing of {file.path}; try again later")
-            if _size(partial) < file.size:
-                _wait(file, error, WAITS[max(0, fruitless - 1)])
+            here = _size(partial)
+            if here < file.size:
+                retries.wait(error, brought=here > most)
+            most = max(most, here)
 
 
 def _append(repository: Repository, file: RemoteFile, partial: Path, done: Progress) -> None:
@@ -209,18 +228,20 @@ def _append(repository: Repository, file: RemoteFile, partial: Path, done: Progr
     from huggingface_hub import get_session, hf_hub_url
     from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
+    check_settings()
     begin = _size(partial)
     url = hf_hub_url(repository.name, file.path, repo_type=repository.kind, revision=repository.revision)
     # As it is stored: of a compressed answer neither ranges nor sizes would be the file's.
     headers = build_hf_headers() | {"Accept-Encoding": "identity"}
     if begin:
         headers["Range"] = f"bytes={begin}-"
-    with get_session().stream("GET", url, headers=headers, timeout=TIMEOUT) as response:
+    with get_session().stream("GET", url, headers=headers, timeout=timeout()) as response:
         span = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
         goes_on = response.status_code == 206 and span is not None and int(span[1]) == begin
         if response.status_code == 416 or (response.status_code == 206 and not goes_on):
             return os.truncate(partial, 0)  # not the part asked for: begin anew
         hf_raise_for_status(response)
+        answered()
         with partial.open("ab" if goes_on else "wb") as stream:
             for chunk in response.iter_bytes():  # as they come: of larger pieces a cut would lose the last
                 stream.write(chunk)
@@ -229,38 +250,6 @@ def _append(repository: Repository, file: RemoteFile, partial: Path, done: Progr
                     break  # the digest refuses it
             stream.flush()
             os.fsync(stream.fileno())
-
-
-def may_pass(status: int) -> bool:
-    """Whether an answer of this HTTP status is worth asking again for."""
-    return status in (408, 425, 429) or status >= 500
-
-
-def _wait(file: RemoteFile, error: Exception | None, seconds: float) -> None:
-    """Sleep as long as the Hub asks for, else ``seconds``; raise ``error`` if that is too long."""
-    response = getattr(error, "response", None)
-    asked = _asked_for(response.headers) if response is not None else None
-    if asked is not None and asked > LONGEST_WAIT:
-        raise error
-    seconds = seconds if asked is None else asked
-    said = f"{type(error).__name__}" if response is None else f"the Hub answers {response.status_code}"
-    print(f"{file.path}: {said if error else 'cut off'}; going on in {seconds:g} s", flush=True)
-    time.sleep(seconds)
-
-
-def _asked_for(headers) -> float | None:
-    """Seconds that an answer asks to wait: Retry-After (seconds or a date), or the Hub's own rate limit."""
-    from huggingface_hub.utils import parse_ratelimit_headers
-
-    if text := headers.get("Retry-After"):
-        if text.isdigit():
-            return float(text)
-        try:
-            return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
-        except ValueError:
-            return None
-    limit = parse_ratelimit_headers(headers)
-    return float(limit.reset_in_seconds) if limit is not None and limit.remaining == 0 else None
 
 
 def write_manifest(path: str | os.PathLike, files: Iterable[Fetched]) -> None:

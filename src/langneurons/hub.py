@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import re
 import sys
+import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 
 @contextlib.contextmanager
@@ -40,11 +43,89 @@ def hub_faults() -> Iterator[None]:
         advice = "check HF_TOKEN" if status in (401, 403) else "try again later"
         # Without its query: a signed address is as good as a token while it lasts.
         raise ValueError(f"the Hub answers {status} to {url.copy_with(query=None)}; {advice}") from None
-    except (errors.OfflineModeIsEnabled, httpx2.TransportError) as error:
-        told = " ".join(f"{type(error).__name__}: {error}".split())
+    except httpx2.TooManyRedirects as error:
         raise ValueError(
-            f"the Hub cannot be reached ({told}); check the network, HF_ENDPOINT, HF_HUB_OFFLINE"
+            f"the Hub redirects in a circle from {_where(error)}; check HF_ENDPOINT{_through()}, or try again later"
         ) from None
+    except httpx2.InvalidURL as error:
+        raise ValueError(f"an address of the Hub is none ({_told(error)}); check HF_ENDPOINT{_through()}") from None
+    except (errors.OfflineModeIsEnabled, httpx2.TransportError) as error:
+        raise ValueError(
+            f"the Hub cannot be reached ({_told(error)}); check the network, HF_ENDPOINT, HF_HUB_OFFLINE{_through()}"
+        ) from None
+    except httpx2.RequestError as error:
+        raise ValueError(
+            f"an answer of the Hub cannot be read ({_told(error)}) at {_where(error)}; try again later{_through()}"
+        ) from None
+
+
+def _told(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def _where(error) -> str:
+    """The address that was asked for, without its query: a signed one is as good as a token while it lasts."""
+    return str(error.request.url.copy_with(query=None))
+
+
+def _proxies() -> dict[str, str]:
+    """Variable -> address of the proxies that are set."""
+    names = {name: variable for variable in os.environ if (name := variable.lower()).endswith("_proxy")}
+    names |= {name: name for name in names if name in os.environ}  # the lower-case spelling is the one in force
+    found = {names.get(f"{scheme}_proxy", ""): at for scheme, at in urllib.request.getproxies().items() if at}
+    return {variable: address for variable, address in found.items() if variable not in ("", "no_proxy", "NO_PROXY")}
+
+
+def _through() -> str:
+    """The proxies, for a message, without the names and passwords in their addresses."""
+    told = [f"{variable} ({re.sub(r'[^/@]*@', '', address)})" for variable, address in sorted(_proxies().items())]
+    return f" and the proxy of {', '.join(told)}" if told else ""
+
+
+def check_settings() -> None:
+    """ValueError for a proxy's address or a token that no request can be made with; the token is not printed."""
+    import httpx2
+
+    for variable, address in _proxies().items():
+        try:
+            httpx2.Proxy(url=address if "://" in address else f"http://{address}")
+        except (ValueError, httpx2.InvalidURL) as error:
+            told = str(error).replace(address, "…")
+            raise ValueError(
+                f"{variable} is no address of a proxy ({told}); write http://HOST:PORT, or unset it"
+            ) from None
+        if address.startswith("socks"):
+            _check_socks(variable)
+    where, token = _token()
+    if "\n" in token or "\r" in token:
+        raise ValueError(f"{where} holds a line break within the token; write the token alone")
+    strange = re.search(r"[^\x21-\x7e]", token)
+    if strange:
+        raise ValueError(
+            f"{where}: character {strange.start() + 1} of the token is U+{ord(strange[0]):04X}, and a token has "
+            "ASCII letters and digits alone; copy it again"
+        )
+
+
+def _check_socks(variable: str) -> None:
+    try:
+        import socksio  # noqa: F401
+    except ImportError:
+        raise ValueError(f"{variable}: a SOCKS proxy needs the package socksio; install it, or use http://") from None
+
+
+def _token() -> tuple[str, str]:
+    """Where the token stands, and the token; empty where there is none. As huggingface_hub looks for it."""
+    from huggingface_hub import constants
+
+    for variable in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        if token := os.environ.get(variable, "").strip():
+            return variable, token
+    path = Path(constants.HF_TOKEN_PATH)
+    try:
+        return str(path), path.read_bytes().decode("utf-8", "surrogateescape").strip()
+    except OSError:
+        return "", ""
 
 
 def commit_of(name: str, branch: str = "main") -> str:
@@ -57,6 +138,7 @@ def commit_of(name: str, branch: str = "main") -> str:
     kind, repository = ("dataset", name.removeprefix("datasets/")) if name.startswith("datasets/") else ("model", name)
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
         raise ValueError(f"'{name}' is no repository; write owner/name, or datasets/owner/name of a data set")
+    check_settings()
     with hub_faults():
         return HfApi().repo_info(repository, repo_type=kind, revision=branch).sha
 

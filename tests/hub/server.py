@@ -38,12 +38,16 @@ class Repository:
 
 @dataclass
 class Fault:
-    """What goes wrong with the next ``times`` answers for a file of the name ``file``, or for a listing ("tree")."""
+    """What goes wrong with the next ``times`` answers for a file of the name ``file``.
+
+    Or for a listing ("tree"), or for what is asked of a commit ("revision").
+    """
 
     file: str
     times: int = 1
     status: int = 0  # the Hub answers this instead, with ``headers``
     headers: dict = field(default_factory=dict)
+    body: bytes = b""  # of the answer with ``status``
     drop: int | None = None  # the connection ends before this byte of the file
     wrong: int | None = None  # this byte of the file is another
     whole: bool = False  # the whole file, whatever part was asked for
@@ -55,13 +59,14 @@ class Fault:
 class Hub:
     """The repositories, the tokens of known accounts, and what was asked: (method, path, status).
 
-    ``parts``: of each answer with a file's bytes, the file's name and the part asked for (None: all). ``faults``: what
-    goes wrong, in order.
+    ``authorized``: the endpoint and path of each request that came with a token. ``parts``: of each answer with a
+    file's bytes, the file's name and the part asked for (None: all). ``faults``: what goes wrong, in order.
     """
 
     repositories: list[Repository]
     tokens: frozenset[str] = frozenset()
     requests: list[tuple[str, str, int]] = field(default_factory=list)
+    authorized: list[tuple[str, str]] = field(default_factory=list)
     parts: list[tuple[str, str | None]] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
 
@@ -109,6 +114,8 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
+        if "Authorization" in self.headers:
+            self.server.hub.authorized.append((f"http://127.0.0.1:{self.server.server_port}", self.path))
         self.respond(unquote(urlsplit(self.path).path))
 
     do_HEAD = do_GET
@@ -194,12 +201,14 @@ class _Site(_Handler):
             return self.refuse(404, "RevisionNotFound", f"Invalid rev id: {asked['revision']}")
         if "what" not in asked.groupdict():
             self.resolve(repository, asked["path"], token)
+        elif asked["what"] == "revision" and (fault := hub.fault(Path("revision"), status=True)).status:
+            self.send(fault.status, fault.headers, fault.body)
         elif asked["what"] == "revision":
             self.send_json(
                 {"id": repository.name, "sha": repository.revision, "gated": "manual" * repository.gated or False}
             )
         elif (fault := hub.fault(Path("tree"), status=True)).status:
-            self.send(fault.status, fault.headers)
+            self.send(fault.status, fault.headers, fault.body)
         else:
             self.tree(repository, asked["path"] or "")
 
@@ -215,7 +224,7 @@ class _Site(_Handler):
         if not file.is_file():
             return self.refuse(404, "EntryNotFound", "Entry not found")
         if (fault := self.server.hub.fault(file, status=True)).status:
-            return self.send(fault.status, fault.headers)
+            return self.send(fault.status, fault.headers, fault.body)
         if file.suffix not in LARGE:
             return self.send_file(file, {**commit, "ETag": f'"{_blob(file)}"'})
         digest = hashlib.sha256(file.read_bytes()).hexdigest()

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import os
 import random
 import signal
@@ -17,9 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import server
-from huggingface_hub import constants, errors
+from huggingface_hub import close_session, constants, errors
 
-from langneurons import downloads
+from langneurons import downloads, hub_requests
 from langneurons.corpus.documents import read_documents
 from langneurons.corpus.quality import Sieve
 from langneurons.corpus.sources import download_wikipedia_shard
@@ -61,7 +62,7 @@ def online(monkeypatch):
             monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
             monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
             hub.waits = []
-            monkeypatch.setattr(downloads, "time", SimpleNamespace(sleep=hub.waits.append, time=time.time))
+            monkeypatch.setattr(hub_requests, "time", SimpleNamespace(sleep=hub.waits.append, time=time.time))
             yield hub
 
     return to
@@ -189,7 +190,7 @@ def test_a_hub_that_stays_down_is_one_error(hub, tmp_path):
     hub.faults = [server.Fault(LARGE, status=500, times=99)]
     with pytest.raises(ValueError, match="the Hub answers 500 to http://.*; try again later"), hub_faults():
         fetch(WHERE, listed(LARGE), tmp_path / "it")
-    assert hub.waits == list(downloads.WAITS)
+    assert hub.waits == list(hub_requests.WAITS)
     assert not (tmp_path / "it").exists()
 
 
@@ -228,7 +229,7 @@ def test_a_slow_hub_is_waited_for(hub, folder, tmp_path):
 
 def test_a_silent_hub_is_asked_again(hub, folder, tmp_path, monkeypatch):
     file = listed(LARGE)
-    monkeypatch.setattr(downloads, "TIMEOUT", 0.2)
+    monkeypatch.setattr(hub_requests, "TIMEOUT", 0.2)
     hub.faults = [server.Fault(LARGE, pause=1.0)]
     fetch(WHERE, file, tmp_path / "it")
     assert (tmp_path / "it").read_bytes() == (folder / LARGE).read_bytes()
@@ -240,7 +241,7 @@ def test_a_hub_that_is_gone_is_one_error(hub, tmp_path):
     hub.stop()
     with pytest.raises(ValueError, match=r"the Hub cannot be reached \(ConnectError"), hub_faults():
         fetch(WHERE, file, tmp_path / "it")
-    assert hub.waits == list(downloads.WAITS)
+    assert hub.waits == list(hub_requests.WAITS)
 
 
 def test_a_disk_that_fills_is_one_error(hub, folder, tmp_path):
@@ -382,3 +383,218 @@ def test_a_model_that_cannot_be_used_is_refused_before_its_weights_come(tmp_path
             download_snapshot(WHERE.name, COMMIT, tmp_path / "models/it", tmp_path / "models/it.manifest.tsv")
         assert [name for name, _ in hub.parts] == [SMALL]
     assert not (tmp_path / "models/it").exists()
+
+
+def listing(*entries, **headers):
+    """A listing that the Hub answers with, in place of its own."""
+    content = json.dumps(list(entries)).encode()
+    return server.Fault("tree", status=200, headers={"Content-Type": "application/json"} | headers, body=content)
+
+
+ENTRY = {"type": "file", "oid": "0" * 40, "size": 3, "path": "config.json"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "told"),
+    [
+        (
+            {"Content-Type": "text/html; charset=utf-8"},
+            b"<html>Sign in</html>",
+            "answers with text/html instead of JSON",
+        ),
+        ({}, b"", "answers with nothing instead of JSON"),
+        ({}, b"\xff\xfe{", "instead of JSON"),
+        ({}, b'{"error": "no"}', "is no listing of files"),
+        ({}, b"[1, 2]", "is no listing of files"),
+        ({}, b"null", "is no listing of files"),
+        ({"Content-Encoding": "gzip"}, b"no gzip", "an answer of the Hub cannot be read"),
+    ],
+)
+def test_what_is_no_listing_is_one_error(hub, headers, body, told):
+    hub.faults = [server.Fault("tree", status=200, headers=headers, body=body, times=9)]
+    with pytest.raises(ValueError, match=told) as error, hub_faults():
+        list_files(WHERE)
+    assert "\n" not in str(error.value)
+    assert hub.waits == []
+
+
+@pytest.mark.parametrize("key", ["path", "size", "oid", "lfs"])
+@pytest.mark.parametrize("value", [None, -1, "", "x" * 41, [], {"size": 3}])
+def test_a_listing_that_lacks_something_is_one_error(hub, key, value):
+    if (key, value) in [("path", "x" * 41), ("lfs", None)] or (key == "lfs" and not isinstance(value, dict)):
+        return
+    hub.faults = [listing(ENTRY | {key: value})]
+    with pytest.raises(ValueError, match=r"someone/model@a+: the Hub lists .* without its (path|size|checksum)"):
+        list_files(WHERE)
+    hub.faults = [listing({name: held for name, held in ENTRY.items() if name != key})]
+    if key != "lfs":
+        with pytest.raises(ValueError, match="without its"):
+            list_files(WHERE)
+
+
+@pytest.mark.parametrize("path", ["../it", "/etc/it", "a/../../it", "..", ".", "a/b", "config.json/..", "a\0b"])
+def test_a_listing_leads_nowhere_else(hub, tmp_path, path):
+    hub.faults = [listing(ENTRY | {"path": path})]
+    with pytest.raises(ValueError, match="which is no file of the repository"):
+        fetch_all(WHERE, list_files(WHERE), tmp_path / "here")
+    hub.faults = [listing(ENTRY | {"path": path})]
+    with pytest.raises(ValueError, match="which is no file of data"):
+        list_files(WHERE, "data")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_that_is_too_long_is_one_error(hub, tmp_path):
+    hub.faults = [listing(ENTRY | {"path": "é" * 150})]
+    with pytest.raises(
+        ValueError, match=r"someone/model@a+: the name é+… has 300 bytes, more than .*; the file cannot"
+    ):
+        fetch_all(WHERE, list_files(WHERE), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_listing_of_pages_is_read_to_its_end(hub):
+    tree = f"/api/models/{WHERE.name}/tree/{COMMIT}"
+    hub.faults = [
+        listing(ENTRY, Link=f'<{hub.endpoint}{tree}?cursor=2>; rel="next"'),
+        listing(ENTRY | {"path": "b"}, Link=f'<{tree}?cursor=3>; rel="next"'),
+        listing(ENTRY | {"path": "a"}),
+    ]
+    assert [file.path for file in list_files(WHERE)] == ["a", "b", "config.json"]
+
+
+def test_pages_in_a_circle_are_one_error(hub):
+    link = f'<{hub.endpoint}/api/models/{WHERE.name}/tree/{COMMIT}?cursor=2>; rel="next"'
+    hub.faults = [listing(ENTRY, Link=link) for _ in range(5)]
+    with pytest.raises(ValueError, match=r"someone/model@a+: the pages of the Hub's listing lead in a circle"):
+        list_files(WHERE)
+
+
+@pytest.mark.parametrize("how", ["page", "redirect"])
+def test_another_host_gets_no_token(hub, folder, online, monkeypatch, how):
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    hub.tokens = frozenset({"hf_secret"})
+    with server.Hub([server.Repository("models", WHERE.name, COMMIT, folder)], frozenset({"hf_secret"})) as other:
+        address = f"{other.endpoint}/api/models/{WHERE.name}/tree/{COMMIT}?recursive=false"
+        hub.faults = [
+            listing(ENTRY | {"path": "a"}, Link=f'<{address}>; rel="next"')
+            if how == "page"
+            else server.Fault("tree", status=307, headers={"Location": address})
+        ]
+        assert {file.path for file in list_files(WHERE)} >= {LARGE, SMALL}
+        assert len(hub.authorized) == 1 and len(other.requests) == 1
+        assert other.authorized == []
+
+
+def test_a_file_elsewhere_is_fetched_without_the_token(hub, folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    hub.tokens = frozenset({"hf_secret"})
+    fetch(WHERE, listed(LARGE), tmp_path / "it")
+    assert {endpoint for endpoint, _ in hub.authorized} == {hub.endpoint}
+    assert (tmp_path / "it").read_bytes() == (folder / LARGE).read_bytes()
+
+
+@pytest.mark.parametrize("what", ["tree", "file"])
+def test_redirects_in_a_circle_are_one_error(hub, tmp_path, what):
+    file = listed(SMALL)
+    address = f"/api/models/{WHERE.name}/tree/{COMMIT}" if what == "tree" else f"/{WHERE.name}/resolve/{COMMIT}/{SMALL}"
+    name = "tree" if what == "tree" else SMALL
+    hub.faults = [server.Fault(name, status=302, headers={"Location": address}, times=99)]
+    with pytest.raises(ValueError, match=r"the Hub redirects in a circle from http://127\.0\.0\.1"), hub_faults():
+        list_files(WHERE) if what == "tree" else fetch(WHERE, file, tmp_path / "it")
+    assert hub.waits == []
+
+
+@pytest.mark.parametrize(
+    ("token", "told"),
+    [
+        ("hf_abcdé", r"HF_TOKEN: character 8 of the token is U\+00E9"),
+        ("hf_ab cd", r"HF_TOKEN: character 6 of the token is U\+0020"),
+        ("hf_ab\ncd", "HF_TOKEN holds a line break within the token"),
+        ("hf_ab\r\ncd\n", "HF_TOKEN holds a line break within the token"),
+        ("hf_\u200bab", r"HF_TOKEN: character 4 of the token is U\+200B"),
+    ],
+)
+def test_a_token_that_cannot_be_sent_is_one_error(hub, tmp_path, monkeypatch, token, told):
+    file = listed(SMALL)
+    monkeypatch.setenv("HF_TOKEN", token)
+    for call in (lambda: list_files(WHERE), lambda: fetch(WHERE, file, tmp_path / "it")):
+        with pytest.raises(ValueError, match=told) as error, hub_faults():
+            call()
+        assert "\n" not in str(error.value) and token not in str(error.value)
+
+
+def test_a_token_in_a_file_is_looked_at_too(hub, tmp_path, monkeypatch):
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+    (tmp_path / "token").write_bytes(b"hf_ab\xe9\n")
+    with pytest.raises(ValueError, match=r"/token: character 6 of the token is"), hub_faults():
+        list_files(WHERE)
+    (tmp_path / "token").write_bytes(b"hf_good\n")
+    hub.tokens = frozenset({"hf_good"})
+    list_files(WHERE)
+    assert len(hub.authorized) == 1
+
+
+@pytest.mark.parametrize(
+    ("variable", "address", "told"),
+    [
+        ("HTTPS_PROXY", "http://:bad", "HTTPS_PROXY is no address of a proxy"),
+        ("http_proxy", "ftp://me:secret@proxy", "http_proxy is no address of a proxy"),
+        ("ALL_PROXY", "http://me:secret@proxy:port", "ALL_PROXY is no address of a proxy"),
+        ("HTTP_PROXY", "nonsense.invalid", r"cannot be reached \(ConnectError.*and the proxy of HTTP_PROXY \(nonsense"),
+        ("HTTP_PROXY", "http://me:secret@127.0.0.1:9", r"cannot be reached .*proxy of HTTP_PROXY \(http://127"),
+    ],
+)
+def test_a_broken_proxy_is_one_error(hub, monkeypatch, variable, address, told):
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, address)
+    close_session()
+    try:
+        with pytest.raises(ValueError, match=told) as error, hub_faults():
+            list_files(WHERE)
+    finally:
+        close_session()
+    assert "secret" not in str(error.value) and "\n" not in str(error.value)
+
+
+def test_one_download_waits_for_a_network_that_is_gone_and_the_others_of_the_run_do_not(hub, tmp_path, monkeypatch):
+    file = listed(SMALL)
+    hub.stop()
+    close_session()  # connections that are open stay so
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"cannot be reached \(ConnectError"), hub_faults():
+        fetch(WHERE, file, tmp_path / "it")  # no run of Snakemake: nothing is kept
+    (tmp_path / ".snakemake").mkdir()
+    with pytest.raises(ValueError, match=r"cannot be reached \(ConnectError"), hub_faults():
+        fetch(WHERE, file, tmp_path / "it")
+    assert hub.waits == 2 * list(hub_requests.WAITS)
+    hub.waits.clear()
+    for call in (lambda: fetch(WHERE, file, tmp_path / "it"), lambda: list_files(WHERE)):
+        with pytest.raises(ValueError, match=r"s ago another download of this run .* after waiting 63 s, so this one"):
+            call()
+    # Some time later one asks again, and waits no more than that.
+    os.utime(hub_requests.GONE, (time.time() - 100,) * 2)
+    with pytest.raises(ValueError, match="100 s ago"):
+        list_files(WHERE)
+    assert time.time() - hub_requests.GONE.stat().st_mtime < 50
+    assert hub.waits == []
+
+
+def test_a_hub_that_answers_again_ends_that(hub, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".snakemake").mkdir()
+    hub_requests.GONE.touch()
+    os.utime(hub_requests.GONE, (time.time() - 100,) * 2)
+    list_files(WHERE)
+    assert not hub_requests.GONE.exists()
+
+
+def test_a_cut_during_a_download_is_waited_for(hub, folder, tmp_path, monkeypatch):
+    """A Hub that does answer, but badly, is none that is gone: the next download waits as long."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".snakemake").mkdir()
+    hub.faults = [server.Fault(LARGE, status=500, times=7)]
+    with pytest.raises(ValueError, match="the Hub answers 500"), hub_faults():
+        fetch(WHERE, listed(LARGE), tmp_path / "it")
+    assert not hub_requests.GONE.exists()

@@ -12,13 +12,15 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
 import yaml
 from repositories import DOCUMENTS, EXAMPLES, LANGUAGES, QUESTIONS, WIKIPEDIA_FILES, make_repositories
-from server import Hub, Repository
+from server import Fault, Hub, Repository
 from snakemake_calls import SMALLEST, job_counts, parse, planned, snakemake, without_network
 
 from langneurons.config import load_config
@@ -329,25 +331,116 @@ def test_all_refusals_are_told_before_the_first_job(refused):
     assert "Downloading" not in asked.stdout and "Traceback" not in asked.stdout
 
 
-def test_a_hub_that_is_out_of_order_refuses_nothing(repositories, monkeypatch):
-    from huggingface_hub import constants
-
-    from langneurons.access import refusals
+def asked(repositories):
     from langneurons.downloads import Repository as Asked
 
-    asked = [Asked("dataset" if r.kind == "datasets" else "model", r.name, r.revision) for r in repositories]
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    assert refusals(asked) == []
+    return [Asked("dataset" if r.kind == "datasets" else "model", r.name, r.revision) for r in repositories]
+
+
+def point_to(hub, patch):
+    """Have this process's client talk to a Hub."""
+    from huggingface_hub import constants
+
+    patch.setattr(constants, "HF_HUB_OFFLINE", False)
+    patch.setattr(constants, "ENDPOINT", hub.endpoint)
+    patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.endpoint + "/{repo_id}/resolve/{revision}/{filename}")
+
+
+@pytest.mark.parametrize("file", ["revision", "tree"])
+def test_a_hub_that_is_out_of_order_refuses_nothing(repositories, monkeypatch, file):
+    from langneurons import hub_requests
+    from langneurons.access import obstacle
+
+    monkeypatch.setattr(hub_requests, "WAITS", ())
+    whole = [r for r in repositories if r.name != "old/weights"]
+    with Hub([replace(r, gated=False) for r in whole]) as hub:
+        point_to(hub, monkeypatch)
+        hub.faults = [Fault(file, status=503, times=99)]
+        assert obstacle(asked(whole)) is None
+        hub.faults = []
+        assert obstacle(asked(whole)) is None
+
+
+def test_a_hub_that_goes_away_after_its_first_answer_refuses_nothing(repositories, monkeypatch):
+    from huggingface_hub import close_session
+
+    from langneurons import access
+
+    def ask(repository, again, real=access._ask):
+        real(repository, again)
+        hub.stop()
+        close_session()
+
+    monkeypatch.setattr(access, "_ask", ask)
+    with Hub([r for r in repositories if r.kind == "datasets"]) as hub:
+        point_to(hub, monkeypatch)
+        assert access.obstacle(asked(hub.repositories)) is None
+
+
+@pytest.mark.parametrize("count", [1, 172])
+def test_without_a_network_there_is_one_message(repositories, monkeypatch, count):
+    from langneurons import access
+
+    (model,) = [r for r in asked(repositories) if r.name.startswith("mistral")]
+    monkeypatch.setattr(access, "time", SimpleNamespace(sleep=lambda seconds: None))
+    with Hub(repositories) as hub:
+        point_to(hub, monkeypatch)
+    told = access.obstacle(count * [model])
+    assert "\n" not in told
+    assert told.startswith(
+        f"{count} download{'s need' if count > 1 else ' needs'} the Hub, and the Hub cannot be reached"
+    )
+    assert "Nothing was started" in told and "snakemake TARGET" in told
 
 
 def test_a_client_that_is_offline_is_told_once():
-    from langneurons.access import refusals
+    from langneurons.access import obstacle
     from langneurons.downloads import Repository as Asked
 
-    asked = [Asked("model", f"some/{name}", "c" * 40) for name in ("model", "other")]
-    (line,) = refusals(asked)  # conftest.py sets HF_HUB_OFFLINE
-    assert "HF_HUB_OFFLINE" in line
+    line = obstacle([Asked("model", f"some/{name}", "c" * 40) for name in ("model", "other")])
+    assert "HF_HUB_OFFLINE" in line and "\n" not in line  # conftest.py sets it
+
+
+def test_a_page_instead_of_the_hub_is_one_line_each(repositories, monkeypatch):
+    from langneurons.access import obstacle
+
+    data = [r for r in repositories if r.kind == "datasets"]
+    with Hub(data) as hub:
+        point_to(hub, monkeypatch)
+        hub.faults = [Fault("revision", status=200, headers={"Content-Type": "text/html"}, body=b"<html>", times=99)]
+        _, *lines = obstacle(asked(data)).splitlines()
+    assert len(lines) == len(data)
+    assert all("answers with text/html instead of JSON" in line for line in lines)
+
+
+def test_a_run_without_a_network_stops_at_once(tmp_path, online, repositories):
+    with Hub(repositories) as hub:
+        online(hub, ADMITTED)
+    done = snakemake(tmp_path, "--keep-going", "--retries=3", *TARGETS, configs=CONFIGS, network=False)
+    assert done.returncode != 0
+    lines = [line for line in done.stdout.splitlines() if "cannot be reached" in line]
+    assert len(lines) == 1, done.stdout
+    counts = planned(tmp_path, *TARGETS, configs=CONFIGS)
+    downloads = sum(count for rule, count in counts.items() if rule.startswith("download_"))
+    assert f"{downloads} downloads need the Hub" in lines[0]
+    assert "Downloading" not in done.stdout and "Traceback" not in done.stdout
+    assert not (tmp_path / "resources").exists()
+
+
+def test_snakemake_does_not_repeat_downloads(tmp_path):
+    """The jobs do that themselves, where it helps."""
+    (tmp_path / "config").symlink_to(ROOT / "config")
+    told = "print('again', rule.name, rule._restart_times)"
+    (tmp_path / "Snakefile").write_text(f'include: "{ROOT}/Snakefile"\nfor rule in workflow.rules:\n    {told}\n')
+    options = ("--dry-run", "--quiet=rules", "--retries=3", "--snakefile", tmp_path / "Snakefile")
+    done = parse(tmp_path, *options, configs=CONFIGS)
+    times = dict(re.findall(r"^again (\w+) (\d+)$", done.stdout, re.M))
+    assert {rule for rule, count in times.items() if count == "0"} == {
+        "download_corpus_shard",
+        "download_model",
+        "download_xnli",
+        "download_xquad",
+    }
 
 
 def test_a_folder_that_is_not_there_is_one_clear_line(refused):

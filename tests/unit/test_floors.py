@@ -7,8 +7,9 @@ import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "langneurons"
 FLOORS = [
-    {"files", "finite", "foreign_files", "hub", "processes", "progress", "versions"},
-    {"artifacts", "downloads", "unlock"},
+    {"files", "finite", "foreign_files", "hub", "locks", "processes", "progress", "versions"},
+    {"artifacts", "hub_requests", "unlock"},
+    {"downloads"},
     {"sections"},
     {"config_faults"},
     {"config"},

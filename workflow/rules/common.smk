@@ -48,8 +48,8 @@ onstart:
         if refused := unusable_snapshots(list(workflow.dag.needrun_jobs())):
             raise WorkflowError("\n".join(["The models cannot be used as configured:", *refused]))
         downloads = [job for job in workflow.dag.needrun_jobs() if job.rule.name.startswith("download_")]
-        if refused := refused_by_the_hub(downloads):
-            raise WorkflowError("\n".join(["The Hub refuses what this run needs:", *refused]))
+        if told := obstacle_at_the_hub(downloads):
+            raise WorkflowError(told)
 
 
 def one_of(words):
@@ -217,16 +217,16 @@ def task_file(wildcards, task):
     return present(own_files.task_file(settings, task, **wildcards), paths.task(task, **wildcards))
 
 
-def refused_by_the_hub(jobs):
-    """What the Hub says to these jobs of download rules, a line a refusal."""
+def obstacle_at_the_hub(jobs):
+    """Why these jobs of download rules cannot all be done, or None."""
     if not jobs:
-        return []
-    from langneurons.access import refusals
+        return None
+    from langneurons.access import obstacle
     from langneurons.downloads import Repository
 
     kinds = ["model" if job.rule.name == "download_model" else "dataset" for job in jobs]
     sources = [job.params.get("hub", job.params) for job in jobs]
-    return refusals(Repository(kind, s["repository"], s["revision"]) for kind, s in zip(kinds, sources))
+    return obstacle([Repository(kind, s["repository"], s["revision"]) for kind, s in zip(kinds, sources)])
 
 
 def hub_source(wildcards, task):

@@ -51,7 +51,6 @@ else:
     localrules:
         download_corpus_shard,
 
-    # What may pass is tried again within the job; a refusal would be the same once more.
     rule download_corpus_shard:
         output:
             text=paths.corpus(),
@@ -61,6 +60,7 @@ else:
             paths.log("download_corpus_shard", "{language}", "{shard}"),
         conda:
             "../../environment.yml"
+        retries: 0  # the job itself repeats what may pass; a refusal would be the same once more
         params:
             version=version_of("download_corpus_shard"),
             repository=CORPUS.hub.repository,

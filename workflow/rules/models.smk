@@ -72,6 +72,7 @@ if models_from("hub"):
         wildcard_constraints:
             model=one_of(models_from("hub")),
         priority: 20  # a refusal comes before other work begins
+        retries: 0
         conda:
             "../../environment.yml"
         resources:

@@ -72,6 +72,7 @@ for task in ("xnli", "xquad"):
             localrule: True
             conda:
                 "../../environment.yml"
+            retries: 0
             params:
                 version=version_of("download_task"),
                 task=task,

@@ -1,0 +1,60 @@
+"""One writer at a time, where a name is shared on purpose: a lock that vanishes with the process that holds it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+WITHOUT = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}  # a file system that has no locks
+
+
+@contextlib.contextmanager
+def locked(place: str | os.PathLike) -> Iterator[None]:
+    """Hold the lock of ``place``, the file ``{place}.lock`` beside it, while the body runs.
+
+    ValueError, naming the process, if another one holds it. What a killed process leaves of the file locks nothing. On
+    a file system without locks one line says so, and the body runs.
+    """
+    path = Path(place).with_name(f"{Path(place).name}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = _open_locked(path, place)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)  # before it is let go: who opened it meanwhile sees that it is gone
+        os.close(descriptor)
+
+
+def _open_locked(path: Path, place: str | os.PathLike) -> int:
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip() or "another process"
+            os.close(descriptor)
+            raise ValueError(
+                f"{place}: {holder} writes there now; let it end (or end it: make unlock END=1), then run again"
+            ) from None
+        except OSError as error:
+            if error.errno not in WITHOUT:
+                os.close(descriptor)
+                raise
+            print(f"{path}: no lock can be had here ({error.strerror}); one run at a time", flush=True)
+        if _is(path, descriptor):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()} of {socket.gethostname()}\n".encode(), 0)
+            return descriptor
+        os.close(descriptor)  # its last holder removed it meanwhile
+
+
+def _is(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
