@@ -20,6 +20,7 @@ from pathlib import Path
 from langneurons.files import FULL, write_atomically
 from langneurons.hub import check_settings
 from langneurons.hub_requests import Retries, answered, api, pages, timeout
+from langneurons.locks import hold
 from langneurons.progress import Progress
 
 ATTEMPTS = 3  # to get a file whose digest is right
@@ -115,6 +116,7 @@ def fetch_all(repository: Repository, files: Iterable[RemoteFile], folder: str |
     at the end. ValueError where the disk has too little room, and as :func:`fetch`.
     """
     files, folder = list(files), Path(folder)
+    hold(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for file in files:
         _check_name(repository, file, folder)
@@ -135,9 +137,13 @@ def fetch(repository: Repository, file: RemoteFile, target: str | os.PathLike) -
     again. What may pass (no connection, silence, 408, 429, 5xx) is tried again with growing waits, or as the Hub's
     Retry-After says, as long as bytes arrive and six times when none do; the Hub's other refusals pass at once.
 
-    ValueError: ``ATTEMPTS`` times another digest; a full disk.
+    A part has one name for all processes, to be gone on with: this process holds the directory's lock from here to
+    its end, as it goes on to read the files there.
+
+    ValueError: ``ATTEMPTS`` times another digest; a full disk; another process that downloads into the directory.
     """
     target = Path(target)
+    hold(target.parent)
     partial = _partial(target, file)
     for place in (target, partial):  # of an earlier call
         if _size(place) == file.size and place.is_file() and (sha256 := _checked(place, file)):

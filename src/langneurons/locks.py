@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import contextlib
+import atexit
 import errno
 import fcntl
 import os
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 WITHOUT = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}  # a file system that has no locks
+_held: dict[Path, int] = {}
 
 
-@contextlib.contextmanager
-def locked(place: str | os.PathLike) -> Iterator[None]:
-    """Hold the lock of ``place``, the file ``{place}.lock`` beside it, while the body runs.
+def hold(place: str | os.PathLike) -> None:
+    """Hold the lock of ``place``, the file ``.{place}.lock`` beside it, until this process ends.
 
     ValueError, naming the process, if another one holds it. What a killed process leaves of the file locks nothing. On
-    a file system without locks one line says so, and the body runs.
+    a file system without locks one line says so.
     """
-    path = Path(place).with_name(f"{Path(place).name}.lock")
+    place = Path(os.path.abspath(place))
+    path = place.with_name(f".{place.name.removeprefix('.')}.lock")
+    if path in _held and _is(path, _held[path]):
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = _open_locked(path, place)
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)  # before it is let go: who opened it meanwhile sees that it is gone
-        os.close(descriptor)
+    _held[path] = _locked(path, place)
+    atexit.register(_release, path, _held[path], os.getpid())
 
 
-def _open_locked(path: Path, place: str | os.PathLike) -> int:
+def _locked(path: Path, place: Path) -> int:
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
@@ -45,12 +43,18 @@ def _open_locked(path: Path, place: str | os.PathLike) -> int:
             if error.errno not in WITHOUT:
                 os.close(descriptor)
                 raise
-            print(f"{path}: no lock can be had here ({error.strerror}); one run at a time", flush=True)
+            print(f"{path}: no lock can be had here ({error.strerror}): call one run at a time", flush=True)
         if _is(path, descriptor):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"process {os.getpid()} of {socket.gethostname()}\n".encode(), 0)
             return descriptor
         os.close(descriptor)  # its last holder removed it meanwhile
+
+
+def _release(path: Path, descriptor: int, process: int) -> None:
+    if os.getpid() == process and _is(path, descriptor):
+        path.unlink(missing_ok=True)  # before it is let go: who opened it meanwhile sees that it is gone
+    os.close(descriptor)
 
 
 def _is(path: Path, descriptor: int) -> bool:

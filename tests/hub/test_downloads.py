@@ -1,6 +1,7 @@
 """Files of a Hub that fails: whatever goes wrong, a file is whole and the listed one afterwards, or not there."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -20,7 +21,7 @@ import pytest
 import server
 from huggingface_hub import close_session, constants, errors
 
-from langneurons import downloads, hub_requests
+from langneurons import downloads, hub_requests, locks
 from langneurons.corpus.documents import read_documents
 from langneurons.corpus.quality import Sieve
 from langneurons.corpus.sources import download_wikipedia_shard
@@ -85,7 +86,8 @@ def parts(hub, name=LARGE):
 
 
 def only(folder, *names):
-    assert sorted(p.name for p in folder.iterdir()) == sorted(names)
+    """Beside them locks alone, which stay until this process ends."""
+    assert sorted(p.name for p in folder.iterdir() if p.suffix != ".lock") == sorted(names)
 
 
 def test_the_listing_has_the_hubs_digests(hub, folder):
@@ -598,3 +600,52 @@ def test_a_cut_during_a_download_is_waited_for(hub, folder, tmp_path, monkeypatc
     with pytest.raises(ValueError, match="the Hub answers 500"), hub_faults():
         fetch(WHERE, listed(LARGE), tmp_path / "it")
     assert not hub_requests.GONE.exists()
+
+
+HOLD = """
+import sys
+from langneurons.locks import hold
+hold(sys.argv[1])
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def holder(place):
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(place)], env=environment, **pipes)
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+@pytest.mark.parametrize("ends", ["by itself", "killed"])
+def test_two_processes_do_not_download_into_one_directory(hub, folder, tmp_path, ends):
+    """A part's name is shared, to be gone on with; the lock vanishes with the process."""
+    beside, file = tmp_path / ".it.download", listed(LARGE)
+    with holder(beside) as process:
+        assert (tmp_path / ".it.download.lock").is_file()
+        before = len(hub.parts)
+        for call in (lambda: fetch_all(WHERE, [file], beside), lambda: fetch(WHERE, file, beside / LARGE)):
+            told = rf"\.it\.download: process {process.pid} of \S+ writes there now; let it end"
+            with pytest.raises(ValueError, match=told):
+                call()
+        assert len(hub.parts) == before and not beside.exists()
+        if ends == "killed":
+            process.kill()
+        else:
+            process.stdin.close()
+        process.wait()
+    assert (tmp_path / ".it.download.lock").exists() == (ends == "killed")
+    fetch_all(WHERE, [file], beside)
+    fetch_all(WHERE, [file], beside)  # the same process may again
+    only(beside, LARGE)
+
+
+def test_a_disk_without_locks_is_told(tmp_path, monkeypatch, capsys):
+    def flock(*arguments):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(locks.fcntl, "flock", flock)
+    locks.hold(tmp_path / "it")
+    assert "no lock can be had here (No locks available)" in capsys.readouterr().out
