@@ -10,8 +10,9 @@ import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
-from langneurons.files import DiskFull
+from langneurons.files import FULL, DiskFull
 from langneurons.hub import hub_faults
 
 # Faults of the input or of the disk: told in one line. Anything else is a fault of ours and keeps its traceback.
@@ -41,22 +42,57 @@ def job(log: str, threads: int = 1, network: bool = False) -> Iterator[None]:
     # A job's heavy imports allocate millions of objects that live on: collecting them costs a fifth of
     # its start. Reference counting frees what the short job itself drops.
     gc.disable()
-    Path(log).parent.mkdir(parents=True, exist_ok=True)
     with (
-        open(log, "w", encoding="utf-8") as stream,
+        _opened(log) as stream,
         contextlib.redirect_stdout(stream),
         contextlib.redirect_stderr(stream),
     ):
         try:
             with hub_faults() if network else contextlib.nullcontext():
                 yield
-        except EXPECTED as error:
-            print(f"error: {error}", file=stream)
             stream.flush()
+        except EXPECTED as error:
+            _tell(f"error: {error}", stream)
+            sys.exit(1)
+        except OSError as error:
+            if error.errno not in FULL:
+                _tell(traceback.format_exc(), stream)
+                raise
+            _tell(f"error: {_no_space(error.filename or f'{log}, or another file of this job')}", stream)
             sys.exit(1)
         except BaseException:
-            traceback.print_exc()
+            _tell(traceback.format_exc(), stream)
             raise
+
+
+@contextlib.contextmanager
+def _opened(log: str) -> Iterator[TextIO]:
+    """The log, open for writing. Where the disk is full, one line to the terminal and exit status 1."""
+    try:
+        Path(log).parent.mkdir(parents=True, exist_ok=True)
+        stream = open(log, "w", encoding="utf-8")  # noqa: SIM115
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        print(f"error: {_no_space(log)}", file=sys.__stderr__)
+        sys.exit(1)
+    try:
+        yield stream
+    finally:
+        with contextlib.suppress(OSError):  # what it still held was told to the terminal
+            stream.close()
+
+
+def _no_space(what: str) -> str:
+    return f"{what}: no space is left; what was finished stays. Free some space (or raise the quota) and start again"
+
+
+def _tell(text: str, stream: TextIO) -> None:
+    """Write to the log, or where its disk is full to the terminal."""
+    try:
+        print(text.rstrip("\n"), file=stream, flush=True)
+    except OSError:
+        print(text.rstrip("\n"), file=sys.__stderr__, flush=True)
 
 
 def prepare_environment(network: bool) -> None:
