@@ -6,8 +6,8 @@ import time
 from collections.abc import Sequence
 
 from langneurons.downloads import Repository
-from langneurons.hub import hub_faults
-from langneurons.hub_requests import api, as_json, ask_once, may_pass, unreachable
+from langneurons.hub import api, as_json, hub_faults
+from langneurons.hub_requests import ask_once, may_pass, unreachable
 from langneurons.models.sources import snapshot_files
 
 

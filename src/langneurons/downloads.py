@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from langneurons.files import FULL, write_atomically
-from langneurons.hub import check_settings
-from langneurons.hub_requests import Retries, answered, api, pages, timeout
+from langneurons.hub import api, check_settings
+from langneurons.hub_requests import Retries, answered, pages, timeout
 from langneurons.locks import hold
 from langneurons.progress import Progress
 

@@ -11,6 +11,7 @@ import contextlib
 import os
 import re
 import sys
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,6 +83,26 @@ def _through() -> str:
     return f" and the proxy of {', '.join(told)}" if told else ""
 
 
+def api(kind: str, name: str, what: str, revision: str, folder: str | None = None) -> str:
+    """The address of what the Hub says of a repository: ``what`` is "tree" or "revision"."""
+    from huggingface_hub import constants
+
+    within = f"/{urllib.parse.quote(folder)}" if folder else ""
+    return f"{constants.ENDPOINT}/api/{kind}s/{name}/{what}/{urllib.parse.quote(revision, safe='')}{within}"
+
+
+def as_json(answer, what: str) -> object:
+    """What an answer says; ValueError where that is no JSON, as a page of a proxy or of a login."""
+    try:
+        return answer.json()
+    except ValueError:
+        kind = answer.headers.get("Content-Type", "nothing").partition(";")[0]
+        raise ValueError(
+            f"{what}: {answer.url.copy_with(query=None)} answers with {kind} instead of JSON; check HF_ENDPOINT and "
+            "whether a proxy or a login page answers in the Hub's place"
+        ) from None
+
+
 def check_settings() -> None:
     """ValueError for a proxy's address or a token that no request can be made with; the token is not printed."""
     import httpx2
@@ -133,14 +154,21 @@ def commit_of(name: str, branch: str = "main") -> str:
 
     ``name`` is ``owner/name`` of a model, or ``datasets/owner/name``. ValueError, one line, where the Hub refuses.
     """
-    from huggingface_hub import HfApi
+    from huggingface_hub import get_session
+    from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
     kind, repository = ("dataset", name.removeprefix("datasets/")) if name.startswith("datasets/") else ("model", name)
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
         raise ValueError(f"'{name}' is no repository; write owner/name, or datasets/owner/name of a data set")
     check_settings()
     with hub_faults():
-        return HfApi().repo_info(repository, repo_type=kind, revision=branch).sha
+        answer = get_session().get(api(kind, repository, "revision", branch), headers=build_hf_headers(), timeout=30)
+        hf_raise_for_status(answer)
+    told = as_json(answer, name)
+    commit = told.get("sha") if isinstance(told, dict) else None
+    if not isinstance(commit, str) or not re.fullmatch(r"[0-9a-f]{40}", commit):
+        raise ValueError(f"{name}: the Hub's answer has no commit of {branch}; check HF_ENDPOINT, or try again later")
+    return commit
 
 
 def main(arguments: list[str]) -> int:

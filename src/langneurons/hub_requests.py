@@ -12,7 +12,7 @@ import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
-from langneurons.hub import check_settings
+from langneurons.hub import as_json, check_settings
 
 WAITS = (1, 2, 4, 8, 16, 32)  # seconds between tries that brought nothing new
 LONGEST_WAIT = 600  # seconds; a Hub that asks for more is not waited for
@@ -145,14 +145,6 @@ def _origin(url: str) -> tuple[str, str]:
     return parts.scheme, parts.netloc.lower()
 
 
-def api(kind: str, name: str, what: str, revision: str, folder: str | None = None) -> str:
-    """The address of what the Hub says of a repository: ``what`` is "tree" or "revision"."""
-    from huggingface_hub import constants
-
-    within = f"/{urllib.parse.quote(folder)}" if folder else ""
-    return f"{constants.ENDPOINT}/api/{kind}s/{name}/{what}/{urllib.parse.quote(revision, safe='')}{within}"
-
-
 def pages(url: str, what: str) -> Iterator[list[dict]]:
     """The pages of a listing: objects, in lists. ValueError where an answer is none, or pages lead in a circle."""
     seen = set()
@@ -167,18 +159,6 @@ def pages(url: str, what: str) -> Iterator[list[dict]]:
         yield page
         link = answer.links.get("next", {}).get("url")
         url = urllib.parse.urljoin(str(answer.url), link) if link else ""
-
-
-def as_json(answer, what: str) -> object:
-    """What an answer says; ValueError where that is no JSON, as a page of a proxy or of a login."""
-    try:
-        return answer.json()
-    except ValueError:
-        kind = answer.headers.get("Content-Type", "nothing").partition(";")[0]
-        raise ValueError(
-            f"{what}: {answer.url.copy_with(query=None)} answers with {kind} instead of JSON; check HF_ENDPOINT and "
-            "whether a proxy or a login page answers in the Hub's place"
-        ) from None
 
 
 def _asked_for(headers) -> float | None:

@@ -649,3 +649,14 @@ def test_a_disk_without_locks_is_told(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(locks.fcntl, "flock", flock)
     locks.hold(tmp_path / "it")
     assert "no lock can be had here (No locks available)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [(b"<html>", "instead of JSON"), (b"[]", "has no commit of main"), (b'{"sha": 3}', "has no commit")],
+)
+def test_an_answer_without_a_commit_is_one_line(hub, capsys, body, told):
+    hub.faults = [server.Fault("revision", status=200, body=body)]
+    assert main(["commit", WHERE.name]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {WHERE.name}") and told in line

@@ -58,9 +58,9 @@ else:
             manifest=paths.corpus_manifest(),
         log:
             paths.log("download_corpus_shard", "{language}", "{shard}"),
+        retries: 0  # the job itself repeats what may pass; a refusal would be the same once more
         conda:
             "../../environment.yml"
-        retries: 0  # the job itself repeats what may pass; a refusal would be the same once more
         params:
             version=version_of("download_corpus_shard"),
             repository=CORPUS.hub.repository,

@@ -69,10 +69,10 @@ for task in ("xnli", "xquad"):
                 paths.log(f"download_{task}", "{language}.{split}"),
             wildcard_constraints:
                 language=task_languages(task),
+            retries: 0
             localrule: True
             conda:
                 "../../environment.yml"
-            retries: 0
             params:
                 version=version_of("download_task"),
                 task=task,
