@@ -111,19 +111,31 @@ METADATA = {
     "settings": {"rank": 8},
     "quantization": "nf4",
     "dtype": "bfloat16",
+    "max_tokens": 255,
+    "separator": "spaced_eos",
+    "eos_token": "</s>",
     "pad_token_id": 5,
 }
+QUESTIONS = METADATA | {"task": "xquad", "prompt": "Context: {context}\nQuestion: {question}\nAnswer:"}
 
 
 def test_a_classifier_says_that_it_writes_nothing():
     sentence = "no meaning for tools that load causal language models"
     assert sentence in model_card(METADATA) and "Pad on the right with token 5," in model_card(METADATA)
-    assert sentence not in model_card(METADATA | {"task": "xquad"})
+    assert sentence not in model_card(QUESTIONS)
 
 
 def test_without_a_token_to_pad_with_examples_go_one_at_a_time():
     card = model_card(METADATA | {"pad_token_id": None})
     assert "model.config.pad_token_id = None" in printed(card) and "one example at a time, without padding" in card
+
+
+def test_the_card_says_what_the_model_reads():
+    card = model_card(METADATA)
+    assert "premise, `</s>` between two spaces, hypothesis, tokenised as one text; longer ones than 255 tokens" in card
+    assert "`</s>`, those of the hypothesis, either tokenised by itself" in model_card(METADATA | {"separator": "eos"})
+    (prompt,) = re.findall(r"^```json\n(.*?)\n```$", model_card(QUESTIONS), re.DOTALL | re.MULTILINE)
+    assert json.loads(prompt) == QUESTIONS["prompt"]
 
 
 def test_the_card_names_the_attention_modules_that_were_adapted():

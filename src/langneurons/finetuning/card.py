@@ -59,8 +59,7 @@ def model_card(metadata: Mapping) -> str:
         "",
         *_loading(metadata, base),
     ]
-    if task == "xnli":
-        lines += _classification(metadata)
+    lines += _classification(metadata) if task == "xnli" else _answering(metadata)
     return "\n".join(lines)
 
 
@@ -140,11 +139,30 @@ def _classification(metadata: Mapping) -> list[str]:
             f"Pad on the right with token {pad}, with an attention mask: the head reads the last token that is not "
             "`config.pad_token_id`, and no example ends with it."
         )
+    eos = f"`{metadata['eos_token']}`"
+    if metadata["separator"] == "spaced_eos":
+        form = f"premise, {eos} between two spaces, hypothesis, tokenised as one text"
+    else:
+        form = f"the tokens of the premise, {eos}, those of the hypothesis, either tokenised by itself"
     return [
-        f"Labels: 0 entailment, 1 neutral, 2 contradiction. Input: premise, end-of-text token, hypothesis. {padding}",
+        f"Labels: 0 entailment, 1 neutral, 2 contradiction. Input: {form}; longer ones than {metadata['max_tokens']} "
+        f"tokens were left out. {padding}",
         "",
         "This adapter classifies. It has no meaning for tools that load causal language models (text generation, "
         "evaluation harnesses, inference servers): they drop its head, `score`, and its LoRA was not trained to write.",
+        "",
+    ]
+
+
+def _answering(metadata: Mapping) -> list[str]:
+    """What a model that answers reads."""
+    return [
+        f"The answer follows this prompt (a JSON string); longer ones than {metadata['max_tokens']} tokens, answer "
+        "included, were left out of the training:",
+        "",
+        "```json",
+        json.dumps(metadata["prompt"], ensure_ascii=False),
+        "```",
         "",
     ]
 

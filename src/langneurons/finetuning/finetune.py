@@ -91,8 +91,11 @@ def finetune(
     metadata |= {"base_repository": repository, "base_revision": revision}
     metadata |= {"settings": {k: v for k, v in settings.items() if k != "validation"}}
     metadata |= {"quantization": quantization, "dtype": dtype}
+    metadata |= {"max_tokens": max_tokens}
     if task == "xnli":
-        metadata |= {"pad_token_id": _padding(tokenizer)}
+        metadata |= {"separator": separator, "eos_token": tokenizer.eos_token, "pad_token_id": _padding(tokenizer)}
+    else:
+        metadata |= {"prompt": prompt}
     targets = default_targets(model) if attention_targets is None else attention_targets
     metadata |= {"attention_targets": list(targets)}
     rows = None
