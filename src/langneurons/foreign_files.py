@@ -10,6 +10,7 @@ import math
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -201,23 +202,30 @@ def _quoted(content: str) -> tuple[list[tuple[int, list[str]]], list[tuple[int, 
                 return (rows, marked) if marked else None
 
 
+@contextmanager
+def parquet_faults(name: str) -> Iterator[None]:
+    """Turn what pyarrow says of a file while the body reads it into a ValueError that names the file."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{name}: is no Parquet file, or a damaged one ({_first_line(error)})") from None
+
+
 def parquet(
     path: str | os.PathLike, name: str, columns: tuple[str, ...], optional: tuple[str, ...] = ()
 ) -> pyarrow.Table:
     """``columns``, and those of ``optional`` that it has, of a Parquet file; ValueError names it whatever fails."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     check(path, name, ".parquet")
-    try:
-        with pq.ParquetFile(path) as file:
-            present = list(file.schema_arrow.names)
-            need(columns, present, name)
-            wanted = [c for c in (*columns, *optional) if c in present]
-            need(tuple(wanted), present, name)
-            table = file.read(columns=wanted)
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{name}: is no Parquet file, or a damaged one ({_first_line(error)})") from None
+    with parquet_faults(name), pq.ParquetFile(path) as file:
+        present = list(file.schema_arrow.names)
+        need(columns, present, name)
+        wanted = [c for c in (*columns, *optional) if c in present]
+        need(tuple(wanted), present, name)
+        table = file.read(columns=wanted)
     if not table.num_rows:
         raise ValueError(f"{name}: the file is empty (no row)")
     return table

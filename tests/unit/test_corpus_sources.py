@@ -285,6 +285,18 @@ def test_articles_are_read_a_row_group_at_a_time(tmp_path, monkeypatch):
     assert sorted(int(i) for i, _ in [*first, *articles]) == list(range(40))
 
 
+def test_a_damaged_file_of_the_hub_is_named(tmp_path):
+    pq.write_table(pa.table({"id": ["a"] * 99, "text": ["text"] * 99}), tmp_path / "a.parquet")
+    content = (tmp_path / "a.parquet").read_bytes()
+    for damaged in (content[:-9], content[:4] + bytes(40) + content[44:]):
+        (tmp_path / "a.parquet").write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"a\.parquet: is no Parquet file, or a damaged one \("):
+            list(shuffled_articles(tmp_path / "a.parquet", "seed"))
+    pq.write_table(pa.table({"title": ["a"]}), tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=r"a\.parquet: has no column id, text; it has: title"):
+        list(shuffled_articles(tmp_path / "a.parquet", "seed"))
+
+
 @pytest.mark.parametrize("slots", [1, 3])
 def test_a_slot_stops_at_its_characters(hub, shard, slots):
     """Of one file for three slots, the one that is filled takes what all three would."""

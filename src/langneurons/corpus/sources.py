@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from langneurons.corpus.documents import shard_facts, write_documents
 from langneurons.corpus.quality import Sieve
 from langneurons.downloads import RemoteFile, Repository, fetch_all, list_files, write_manifest
-from langneurons.foreign_files import lines, need, parquet, parsed, records, string
+from langneurons.foreign_files import lines, need, parquet, parquet_faults, parsed, records, string
 
 ENDINGS = (".jsonl", ".parquet", ".txt")
 
@@ -139,13 +139,15 @@ def shuffled_articles(path: str | os.PathLike, seed: str) -> Iterator[tuple[str,
 
     One row group (a thousand articles) is in memory at a time, and none is read that is not asked for.
     """
-    file = pq.ParquetFile(path)
+    with parquet_faults(str(path)):
+        file = pq.ParquetFile(path)
     need(("id", "text"), list(file.schema_arrow.names), str(path))
     draw = random.Random(seed)
     groups = list(range(file.num_row_groups))
     draw.shuffle(groups)
     for group in groups:
-        table = file.read_row_group(group, columns=["id", "text"])
+        with parquet_faults(str(path)):
+            table = file.read_row_group(group, columns=["id", "text"])
         rows = list(zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True))
         draw.shuffle(rows)
         yield from ((str(identity), text or "") for identity, text in rows)

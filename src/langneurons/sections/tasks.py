@@ -20,7 +20,10 @@ from langneurons.sections.base import (
 
 
 class XnliFiles(Section):
-    pattern: str = Field("{data}/xnli/{language}.{split}.tsv", description="Path by {language} and {split}.")
+    pattern: str = Field(
+        "{data}/xnli/{language}.{split}.tsv",
+        description="Path by {language} and {split}: .tsv (with a header), .jsonl or .parquet.",
+    )
     _fields = field_validator("pattern")(fields_of("language", "split"))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from shutil import rmtree
 
 from langneurons.downloads import Fetched, Repository, fetch_all, list_files
+from langneurons.foreign_files import parquet_faults
 
 # task: folder, and the file's split by the workflow's. SQuAD, when it trains XQuAD, has one folder.
 FOLDERS = {
@@ -52,13 +53,10 @@ def downloaded_task(
 
 
 def _check_rows(path: Path, name: str, where: Repository, expected: int | None) -> None:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
+    with parquet_faults(f"{where}: {name}"):
         found = pq.read_metadata(path).num_rows
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{where}: {name} is no Parquet file ({str(error).splitlines()[0]})") from None
     if expected is not None and found != expected:
         raise ValueError(
             f"{where}: {name} has {found:,} rows, not the {expected:,} that the configuration's `rows` says; "
