@@ -92,6 +92,8 @@ def _advice(error: ErrorDetails) -> str:
         return f'. YAML reads yes, no, on and off as truth values: write it in quotes, as "{word}"'
     if kind == "string_type" and value is not None and not isinstance(value, (dict, list)):
         return f'; write it in quotes: "{value}"'
+    if kind in ("int_parsing", "float_parsing") and value.strip().lower() in ("", "~", "null", "none"):
+        return "; write null in a file of --configfile: within a dictionary --config knows texts alone"
     if kind == "list_type" and isinstance(value, (str, int, float)):
         return f"; write [{value}]"
     if kind in ("less_than", "less_than_equal"):

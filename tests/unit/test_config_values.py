@@ -285,6 +285,12 @@ def test_a_value_is_refused_with_its_path(base, name):
         ("tasks/xnli/source_language", "English", "; write en"),
         ("tasks/xnli/source_language", "zh-CN", "; write zh"),
         ("tasks/xnli/source_language", "EN", "; write en"),
+        ("tasks/xnli/source_language", "jp", "; write ja"),
+        (
+            "activations/batch_tokens",
+            "null",
+            "; write null in a file of --configfile: within a dictionary --config knows texts alone",
+        ),
         ("tasks/xnli/source_language", "klingon", "; write one of ISO 639-1, as hi"),
         ("models/mistral-nemo/title", 3.1, '; write it in quotes: "3.1"'),
         ("statistics/estimate", "Exact", "; did you mean 'exact'?"),

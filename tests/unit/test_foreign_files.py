@@ -1,6 +1,7 @@
 """TSV that others wrote: quoted as pandas does, or with quotation marks as text, as XNLI's own files."""
 
 import io
+import json
 import random
 
 import pandas as pd
@@ -8,7 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from langneurons.corpus.sources import read_file
 from langneurons.foreign_files import lines, parquet, parsed, text, tsv
+from langneurons.tasks.sources import import_xnli, import_xquad
 
 # Of XNLI's training set: marks at the start of a field, without an end, around whole fields, within.
 XNLI = [
@@ -115,3 +118,61 @@ def test_a_damaged_parquet_file_is_named(tmp_path, damage):
     file.write_bytes(content)
     with pytest.raises(ValueError, match=r"key: a\.parquet: is no Parquet file, or a damaged one \("):
         parquet(file, "key: a.parquet", ("x",))
+
+
+def originals(directory):
+    """A small file of every layout that a person may give, and its reader."""
+    pairs = [{"premise": f"é {i}", "hypothesis": f'"h" {i}', "label": i % 3, "language": "en"} for i in range(20)]
+    texts = [{"id": i, "text": f"नमस्ते {i}"} for i in range(20)]
+    questions = [{"id": str(i), "question": "q", "answers": [{"text": "a", "answer_start": 0}]} for i in range(9)]
+    squad = {"data": [{"paragraphs": [{"context": "c", "qas": questions}]}]}
+    hub = [{"id": str(i), "context": "c", "question": "q", "answers": {"text": ["a"]}} for i in range(9)]
+    out = directory / "out"
+
+    def pair(path):
+        import_xnli(path, out, "en")
+
+    def question(path):
+        import_xquad(path, out)
+
+    def document(path):
+        list(read_file(str(path)))
+
+    for name, rows, reader in (("pairs", pairs, pair), ("texts", texts, document)):
+        (directory / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        pq.write_table(pa.Table.from_pylist(rows), directory / f"{name}.parquet", compression="zstd")
+        yield directory / f"{name}.jsonl", reader
+        yield directory / f"{name}.parquet", reader
+    (directory / "pairs.tsv").write_text(pd.DataFrame(pairs).to_csv(sep="\t", index=False))
+    yield directory / "pairs.tsv", pair
+    (directory / "squad.json").write_text(json.dumps(squad))
+    yield directory / "squad.json", question
+    pq.write_table(pa.Table.from_pylist(hub), directory / "hub.parquet")
+    yield directory / "hub.parquet", question
+
+
+def test_damaged_files_of_others_are_read_or_refused_by_name(tmp_path, capsys):
+    """They carry no checksum, so that damage may pass as text; any error is one line with the file's name."""
+    draw, refused = random.Random(11), 0
+    for path, reader in originals(tmp_path):
+        whole = path.read_bytes()
+        reader(path)
+        for _ in range(75):
+            content, place = bytearray(whole), draw.randrange(len(whole))
+            way = draw.choice(("cut", "flip", "flip", "insert", "remove"))
+            if way == "cut":
+                del content[place:]
+            elif way == "flip":
+                for _ in range(draw.choice((1, 3, 20))):
+                    content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+            elif way == "insert":
+                content[place:place] = draw.randbytes(draw.randrange(1, 30))
+            else:
+                del content[place : place + draw.randrange(1, 60)]
+            path.write_bytes(content)
+            try:
+                reader(path)
+            except ValueError as error:
+                refused += 1
+                assert str(path) in str(error) and "\n" not in str(error)
+    assert refused > 350

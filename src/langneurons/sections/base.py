@@ -137,8 +137,8 @@ def _repository(name: str) -> str:
 
 
 def _language(code: str) -> str:
-    if not re.fullmatch("[a-z]{2}", code):
-        meant = code_of(code)
+    meant = code_of(code)
+    if not re.fullmatch("[a-z]{2}", code) or (meant and meant != code):
         raise ValueError(f"should be a language's code of two letters; write {meant or 'one of ISO 639-1, as hi'}")
     return code
 

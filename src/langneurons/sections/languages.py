@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-# ISO 639-1, then the English name and the codes of ISO 639-2 and 639-3.
+# ISO 639-1, then the English name, the codes of ISO 639-2 and 639-3, and country codes that are no language's.
 _NAMES = """
 en english eng|fr french fre fra|es spanish castilian spa|vi vietnamese vie|id indonesian ind|ja japanese jpn jp
 zh chinese mandarin chi zho cmn cn|bn bengali bangla ben|hi hindi hin|ta tamil tam|te telugu tel|mr marathi mar
@@ -12,7 +12,7 @@ ur urdu urd|kn kannada kan|ml malayalam mal|pa punjabi panjabi pan|ar arabic ara
 el greek gre ell|ru russian rus|sw swahili swa swh|th thai tha|tr turkish tur|pt portuguese por|it italian ita
 nl dutch dut nld|pl polish pol|cs czech cze ces cz|sk slovak slo slk|sv swedish swe|da danish dan dk|no norwegian nor
 fi finnish fin|hu hungarian hun|ro romanian rum ron|uk ukrainian ukr ua|he hebrew heb iw|fa persian farsi per fas
-ko korean kor kr|ms malay may msa zsm|tl tagalog tgl|gu gujarati guj|or odia oriya ori ory|as assamese asm
+ko korean kor|ms malay may msa zsm|tl tagalog tgl|gu gujarati guj|or odia oriya ori ory|as assamese asm
 ne nepali nep npi|si sinhala sinhalese sin|my burmese bur mya|km khmer khm|lo lao|ka georgian geo kat
 hy armenian arm hye|az azerbaijani aze|kk kazakh kaz|uz uzbek uzb|mn mongolian mon|eu basque baq eus|ca catalan cat
 gl galician glg|hr croatian hrv|sr serbian srp|sl slovenian slovene slv|et estonian est|lv latvian lav
