@@ -42,12 +42,15 @@ def _faults(path: Path) -> Iterator[str]:
         return
     try:
         root = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        found = [] if root is None else list(_walk(root, "", set()))
     except yaml.YAMLError as error:
         yield from _json_faults(path, text, error)
         return
-    if root is not None:
-        for line, key, what in _walk(root, "", set()):
-            yield f"{path}, line {line + 1}: {key}{': ' if key else ''}{what}"
+    except RecursionError:
+        yield f"{path}: is nested too deeply to be a configuration"
+        return
+    for line, key, what in found:
+        yield f"{path}, line {line + 1}: {key}{': ' if key else ''}{what}"
 
 
 def _json_faults(path: Path, text: str, error: Exception) -> Iterator[str]:

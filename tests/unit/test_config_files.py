@@ -42,6 +42,7 @@ FAULTS = {
         '{"b": "\\ud83d\\ude00", "a": 1, "a": 2}',
         ": the key 'a' stands twice in one dictionary; write it once",
     ),
+    "nested deeply": ("a: " + "[" * 3000 + "]" * 3000, ": is nested too deeply to be a configuration"),
     "neither": ("a: [1\nb: 2\n", "2: is neither YAML nor JSON ("),
 }
 
