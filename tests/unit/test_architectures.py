@@ -245,6 +245,10 @@ def test_a_snapshot_quantised_as_configured_is_loaded_as_it_is(snapshots, tmp_pa
     model = load_base(tmp_path / "quantized", "causal", "nf4", "float32")
     with torch.no_grad():
         assert torch.equal(model(input_ids=IDS).logits, made(input_ids=IDS).logits)
+    write_quantized(tmp_path / "quantized", tmp_path / "again", "nf4", "float32")
+    again = load_base(tmp_path / "again", "causal", "nf4", "float32")
+    with torch.no_grad():
+        assert torch.equal(again(input_ids=IDS).logits, made(input_ids=IDS).logits)
 
 
 @pytest.mark.parametrize("kind", ["mixtral", "somebodys_model"])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -192,6 +193,14 @@ def test_token_ids_lie_inside_the_embedding(copy):
     refused(copy, "has no vocabulary")
     file.write_text("{")
     refused(copy, "tokenizer.json: is no JSON")
+
+
+def test_a_token_that_gemma_3_has_no_row_for(snapshots, tmp_path):  # noqa: F811
+    shutil.copytree(snapshots("gemma3_text"), tmp_path / "copy")
+    content = json.loads((tmp_path / "copy/tokenizer.json").read_text())
+    token = {**content["added_tokens"][0], "content": "<image_soft_token>", "id": 320}
+    edit(tmp_path / "copy/tokenizer.json", added_tokens=[*content["added_tokens"], token])
+    check_files(tmp_path / "copy")
 
 
 def test_special_tokens_that_loading_would_append(copy):

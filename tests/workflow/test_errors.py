@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -231,3 +232,38 @@ def test_mended_files_are_taken_and_what_was_finished_stays(faulty):
     assert again.returncode == 0, again.stdout
     assert all((run / "resources" / target).is_file() for target in TARGETS)
     assert before == {good: os.stat(run / "resources" / good).st_mtime_ns for good in GOOD}
+
+
+def models(**sections):
+    """An overlay that runs these models alone."""
+    names = list(sections)
+    tables = {name: {"models": names} for name in ("xnli_finetuning", "xnli_random_neurons")}
+    return {"run": {"models": names}, "models": sections, "tables": tables}
+
+
+def test_a_snapshot_that_cannot_be_used_stops_before_any_job(tmp_path):
+    """A Mixtral, a phi3 without a gate_proj of its own, modules of attention that Llama does not have."""
+    from langneurons.demo.pretraining import build_model, train_tokenizer
+
+    (run := tmp_path / "run").mkdir()
+    shape = {"architecture": "llama", "layers": 1, "hidden": 64, "neurons": 64, "heads": 2, "key_value_heads": 1}
+    train_tokenizer(["Anna lives in Paris. " * 9], 300, tmp_path / "llama")
+    build_model(shape | {"head_dim": 32, "vocabulary": 300}, seed=3).save_pretrained(str(tmp_path / "llama"))
+    config = json.loads((tmp_path / "llama/config.json").read_text())
+    edits = {"mixtral": {"model_type": "mixtral", "num_local_experts": 8}, "phi3": {"model_type": "phi3"}}
+    for name, edit in edits.items():
+        shutil.copytree(tmp_path / "llama", tmp_path / name)
+        (tmp_path / name / "config.json").write_text(json.dumps(config | edit))
+    sections = {name: {"source": "files", "title": name, "path": str(tmp_path / name)} for name in (*edits, "llama")}
+    sections["llama"]["attention_targets"] = ["q_proj", "query_key_value"]
+    done = parse(run, "--cores", "1", configs=overlay(tmp_path, models(**sections)))
+    assert done.returncode not in (0, None)
+    for line in (
+        f"models.mixtral: {tmp_path}/mixtral/config.json: model_type 'mixtral' is a mixture of experts",
+        "finetuning.xnli.targets: the feed-forward layers of models.phi3 are fused, without gate_proj of their own",
+        "models.llama.attention_targets: layer 0's attention of the model in",
+        "no query_key_value; write some of q_proj, k_proj, v_proj, o_proj",
+    ):
+        assert line in done.stdout
+    assert "Traceback" not in done.stdout
+    assert not any((run / folder).exists() for folder in ("results", "resources"))

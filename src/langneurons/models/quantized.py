@@ -10,8 +10,10 @@ import os
 import shutil
 
 from langneurons.files import write_directory_atomically
-from langneurons.models.checks import check_snapshot
+from langneurons.models.checks import check_precision, check_snapshot
+from langneurons.models.headers import read_json
 from langneurons.models.loading import load_base, seal_snapshot, snapshot_digest
+from langneurons.models.sources import PATTERNS
 
 TOKENIZER = ("tokenizer*", "special_tokens_map.json")
 
@@ -28,8 +30,12 @@ def write_quantized(path: str | os.PathLike, target: str | os.PathLike, quantiza
     # As it was loaded, before any forward pass: on some processors that packs the weights in place, with loss.
     model = load_base(folder, "causal", quantization, dtype)
     facts = {"base_digest": snapshot_digest(folder), "quantization": quantization, "dtype": dtype}
+    ready = check_precision(folder, read_json(folder / "config.json"), quantization, dtype)
     with write_directory_atomically(target, "the quantised weights") as partial:
-        model.save_pretrained(str(partial))
-        for file in sorted({file for pattern in TOKENIZER for file in folder.glob(pattern)}):
+        if not ready:
+            model.save_pretrained(str(partial))
+        # Weights that are quantised already, as somebody published them, stay as they are.
+        patterns = PATTERNS if ready else TOKENIZER
+        for file in sorted({file for pattern in patterns for file in folder.glob(pattern)}):
             shutil.copyfile(file, partial / file.name)
         seal_snapshot(partial, facts)
