@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from test_architectures import KINDS, snapshots, tokenizer  # noqa: F401
 
 from langneurons.models.architectures import ARCHITECTURES
 from langneurons.models.checks import check_files, needs_of, unusable
+from langneurons.models.loading import load_base, load_tokenizer
 from langneurons.models.sources import import_snapshot, snapshot_sources
 
 NEEDS = {
@@ -28,7 +30,8 @@ POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 +
 
 @pytest.fixture
 def copy(snapshots, tmp_path):  # noqa: F811
-    import_snapshot(snapshots("llama"), tmp_path / "copy")
+    """A snapshot as a person has it, without a seal."""
+    shutil.copytree(snapshots("llama"), tmp_path / "copy")
     return tmp_path / "copy"
 
 
@@ -160,6 +163,8 @@ def test_weights_that_are_no_floating_point_numbers(copy):
         ({"head_dim": 33}, "head_dim is 33; rotary"),
         ({"head_dim": None, "hidden_size": 66}, "head_dim is 33; rotary"),
         ({"head_dim": None, "hidden_size": 65}, "hidden_size 65 is no multiple of num_attention_heads 2"),
+        ({"intermediate_size": 130}, "by intermediate_size in config.json model.layers.0.mlp.gate_proj.weight has 130"),
+        ({"hidden_size": 128}, "by hidden_size in config.json model.layers.0.mlp.gate_proj.weight has 128"),
         ({"vocab_size": 400}, "vocab_size is 400 and the embedding has 320 rows"),
         ({"eos_token_id": [2, 320]}, "config.json: eos_token_id has id 320, outside the embedding .rows 0 to 319"),
         ({"bos_token_id": -1}, "bos_token_id has id -1"),
@@ -190,7 +195,7 @@ def test_token_ids_lie_inside_the_embedding(copy):
     edit(file, model={"type": "Unigram", "unk_id": 0, "vocab": pieces})
     refused(copy, "'piece329' has id 329")
     edit(file, model={"type": "BPE"})
-    refused(copy, "has no vocabulary")
+    refused(copy, "tokenizer.json: is no tokenizer .Missing vocab")
     file.write_text("{")
     refused(copy, "tokenizer.json: is no JSON")
 
@@ -213,6 +218,57 @@ def test_special_tokens_that_loading_would_append(copy):
     refused(copy, r"tokenizer_config.json: '\[PAD\]' has id 320, outside")
     edit(settings, pad_token="</s>", added_tokens_decoder={"320": {"content": "<pad2>"}})
     refused(copy, "'<pad2>' has id 320")
+
+
+def test_a_tokenizer_that_the_library_does_not_read(copy):
+    edit(copy / "tokenizer.json", normalizer={"type": "of my own"})
+    refused(copy, "tokenizer.json: is no tokenizer .*; get the file again")
+    with pytest.raises(ValueError, match="transformers cannot load it") as error:
+        load_tokenizer(copy)
+    assert "\n" not in str(error.value)
+
+
+def test_a_special_token_is_text(copy):
+    edit(copy / "tokenizer_config.json", eos_token=["</s>"])
+    refused(copy, r"tokenizer_config.json: a special token is \['</s>'\]; write its text")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
+def test_a_file_that_cannot_be_read(copy):
+    (copy / "model.safetensors").chmod(0)
+    refused(copy, "model.safetensors: cannot be read .Permission denied")
+
+
+def test_a_value_that_transformers_refuses_is_told_in_one_line(copy):
+    edit(copy / "config.json", max_position_embeddings={})
+    with pytest.raises(ValueError, match="transformers cannot load it .*max_position_embeddings") as error:
+        load_base(copy)
+    assert "\n" not in str(error.value)
+
+
+def test_damage_never_ends_in_a_traceback(copy):
+    """Bits flipped, ends cut off and values changed, with a fixed seed: refused in one line, or passed."""
+    draw, refusals = random.Random(11), 0
+    whole = {file.name: file.read_bytes() for file in copy.iterdir() if file.name != "langneurons.json"}
+    for _ in range(400):
+        name = draw.choice(sorted(whole))
+        content = bytearray(whole[name])
+        if draw.random() < 0.3:
+            content = content[: draw.randrange(len(content))]
+        elif name.endswith(".json") and draw.random() < 0.6:
+            values = json.loads(content)
+            values[draw.choice(sorted(values))] = draw.choice([None, -1, 10**12, "x", [], {}, True, 1.5, [None]])
+            content = json.dumps(values).encode()
+        else:
+            content[draw.randrange(min(len(content), 4000))] ^= 1 << draw.randrange(8)
+        (copy / name).write_bytes(content)
+        try:
+            check_files(copy, NEEDS)
+        except ValueError as error:
+            assert "\n" not in str(error)
+            refusals += 1
+        (copy / name).write_bytes(whole[name])
+    assert refusals > 100
 
 
 def test_weights_quantised_in_another_way(copy):

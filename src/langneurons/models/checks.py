@@ -49,15 +49,20 @@ def check_files(path: str | os.PathLike, needs: Mapping[str, Any] | None = None)
     says, or of a floating-point type; tokens outside the embedding; and, with ``needs``, weights that are quantised
     in another way, and modules that fine-tuning is to adapt and the model does not have.
     """
-    folder = check_snapshot(path)
-    config, entry, text = check_config(folder, needs)
-    tensors = read_tensors(folder)
-    if not config.get("quantization_config"):
-        check_dtypes(folder, tensors)
-    _check_layers(folder, entry, text, tensors)
-    check_token_ids(folder, config, text, embedding_rows(folder, tensors))
-    if needs:
-        _check_attention(folder, entry, tensors, needs)
+    try:
+        folder = check_snapshot(path)
+        config, entry, text = check_config(folder, needs)
+        tensors = read_tensors(folder)
+        if not config.get("quantization_config"):
+            check_dtypes(folder, tensors)
+        _check_layers(folder, entry, text, tensors)
+        if not config.get("quantization_config"):
+            _check_widths(folder, entry, text, tensors)
+        check_token_ids(folder, config, text, embedding_rows(folder, tensors))
+        if needs:
+            _check_attention(folder, entry, tensors, needs)
+    except OSError as error:
+        raise ValueError(f"{error.filename or path}: cannot be read ({error.strerror or error})") from None
 
 
 def check_config(path: str | os.PathLike, needs: Mapping[str, Any] | None = None) -> tuple[dict, Architecture, Mapping]:
@@ -205,6 +210,21 @@ def _check_layers(folder: Path, entry: Architecture, text: Mapping[str, Any], te
             f"{folder}: config.json says {number} layers, and the weights {wrong}; they do not belong together: get "
             "the snapshot again"
         )
+
+
+def _check_widths(folder: Path, entry: Architecture, text: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """The gates have the shape that config.json says: d_ff, with a fused up projection twice, by the hidden size."""
+    hidden, width = _first(text, *HIDDEN), _first(text, entry.width) if entry.width else None
+    rows = None if width is None else width * (2 if entry.structure == "fused" else 1)
+    for name, tensor in sorted(tensors.items()):
+        if not name.endswith(f".{_gate(entry)}.weight") or "vision" in name or len(tensor.shape) != 2:
+            continue
+        for says, key, found in ((rows, entry.width, tensor.shape[0]), (hidden, "hidden_size", tensor.shape[1])):
+            if says is not None and says != found:
+                raise ValueError(
+                    f"{folder}: by {key} in config.json {name} has {says}, and it has shape {list(tensor.shape)}; they "
+                    "do not belong together: get the snapshot again"
+                )
 
 
 def _check_attention(

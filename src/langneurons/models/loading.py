@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +74,32 @@ def load_tokenizer(path: str | os.PathLike):
     # The fast tokenizer reads tokenizer.json whatever the architecture: no code of the snapshot runs.
     folder = check_snapshot(path)
     verify_snapshot(folder, TOKENIZER)
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(str(folder), **_OFFLINE)
+    with _in_one_line(folder):
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(str(folder), **_OFFLINE)
     if tokenizer.eos_token is None:
         raise ValueError(f"{path}: the tokenizer has no end-of-text token; set eos_token in tokenizer_config.json")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+@contextmanager
+def _in_one_line(folder: Path) -> Iterator[None]:
+    """Turn what transformers raises for a snapshot's values into a ValueError of one line that names the snapshot.
+
+    A lack of memory, an error of the GPU and a missing library (RuntimeError, OSError, ImportError) say nothing of the
+    snapshot and pass.
+    """
+    try:
+        yield
+    except (RuntimeError, OSError, ImportError, MemoryError):
+        raise
+    except Exception as error:  # huggingface_hub's and tokenizers' errors have no common class
+        reason = " ".join(str(error).split())[:300]
+        raise ValueError(
+            f"{folder}: transformers cannot load it ({type(error).__name__}: {reason}); its config.json or tokenizer "
+            "is damaged, or for another version: get the snapshot again"
+        ) from error
 
 
 def default_device() -> str:
@@ -136,7 +157,8 @@ def load_base(
         if not quantized:
             options["quantization_config"] = _nf4(dtypes[dtype])
     torch.manual_seed(0)  # the fresh head of a classifier; an adapter overwrites it
-    model, info = model_class.from_pretrained(str(folder), **options)
+    with _in_one_line(folder):
+        model, info = model_class.from_pretrained(str(folder), **options)
     check_whole(path, info, task)
     check_weights(path, model)
     if quantization == "nf4":

@@ -54,6 +54,7 @@ def _ids(folder: Path, config: Mapping[str, Any], text: Mapping[str, Any]) -> It
     """(file, what has the id, id)."""
     known: dict[str, Any] = {}
     tokenizer = read_json(folder / "tokenizer.json")
+    check_tokenizer_file(folder / "tokenizer.json")
     try:
         vocabulary = tokenizer["model"]["vocab"]
         if isinstance(vocabulary, dict):
@@ -72,7 +73,8 @@ def _ids(folder: Path, config: Mapping[str, Any], text: Mapping[str, Any]) -> It
     for token, number in added.items():
         yield "tokenizer.json", repr(token), number
     settings = read_json(folder / "tokenizer_config.json")
-    decoder = settings.get("added_tokens_decoder") or {}
+    decoder = settings.get("added_tokens_decoder")
+    decoder = decoder if isinstance(decoder, dict) else {}
     for number, each in decoder.items():
         added[_content(each)] = int(number) if str(number).isdigit() else number
         yield "tokenizer_config.json", repr(_content(each)), added[_content(each)]
@@ -87,6 +89,17 @@ def _ids(folder: Path, config: Mapping[str, Any], text: Mapping[str, Any]) -> It
                     yield file, key, number
 
 
+def check_tokenizer_file(path: Path) -> None:
+    """ValueError for a tokenizer.json that the library of tokenizers does not read."""
+    from tokenizers import Tokenizer
+
+    try:
+        Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises no narrower class
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{path}: is no tokenizer ({reason}); get the file again") from None
+
+
 def _appended(folder: Path, settings: Mapping[str, Any], known: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
     """Special tokens that the vocabulary does not hold: loading gives them the ids after the last."""
     following = max((number for number in known.values() if isinstance(number, int)), default=-1) + 1
@@ -95,8 +108,12 @@ def _appended(folder: Path, settings: Mapping[str, Any], known: Mapping[str, Any
         maps.append(("special_tokens_map.json", read_json(folder / "special_tokens_map.json")))
     seen = set(known)
     for file, holder in maps:
-        more = holder.get("additional_special_tokens") or holder.get("extra_special_tokens") or ()
-        values = [holder.get(key) for key in SPECIAL] + list(more.values() if isinstance(more, dict) else more)
+        more = holder.get("additional_special_tokens") or holder.get("extra_special_tokens")
+        more = list(more.values()) if isinstance(more, dict) else more if isinstance(more, list) else []
+        values = [holder.get(key) for key in SPECIAL] + more
+        for value in values:
+            if value is not None and not isinstance(value.get("content") if isinstance(value, dict) else value, str):
+                raise ValueError(f'{folder / file}: a special token is {value!r}; write its text, as "</s>"')
         for token in (_content(value) for value in values if value is not None):
             if token not in seen:
                 seen.add(token)
