@@ -48,7 +48,7 @@ def refusals(repositories: Sequence[Repository]) -> list[str]:
                 try:
                     _ask(repository, again=number == 0)
                 except (httpx2.TransportError, OfflineModeIsEnabled) as error:
-                    if number == 0 and unreachable(error):
+                    if (number == 0 and unreachable(error)) or not may_pass(error):
                         raise
                     break  # nor will it answer for the others
                 except HfHubHTTPError as error:
@@ -57,7 +57,8 @@ def refusals(repositories: Sequence[Repository]) -> list[str]:
         except ValueError as error:
             if unreachable(error.__context__):
                 raise _NoNetwork(str(error)) from None
-            told.append(str(error))
+            if str(error) not in told:  # as of a token, or of an address
+                told.append(str(error))
     return told
 
 

@@ -393,6 +393,31 @@ def test_without_a_network_there_is_one_message(repositories, monkeypatch, count
     assert "Nothing was started" in told and "snakemake TARGET" in told
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "told"),
+    [
+        ("nonsense", r"cannot be reached \(UnsupportedProtocol.*; check the network, HF_ENDPOINT"),
+        ("http://:bad", r"an address of the Hub is none \(InvalidURL.*; check HF_ENDPOINT"),
+    ],
+)
+def test_a_wrong_address_of_the_hub_is_told_once(repositories, monkeypatch, endpoint, told):
+    from langneurons.access import obstacle
+
+    point_to(SimpleNamespace(endpoint=endpoint), monkeypatch)
+    _, line = obstacle(asked(repositories)).splitlines()
+    assert re.search(told, line)
+
+
+def test_a_token_that_cannot_be_sent_is_told_once(repositories, monkeypatch):
+    from langneurons.access import obstacle
+
+    monkeypatch.setenv("HF_TOKEN", "hf_é")
+    with Hub(repositories) as hub:
+        point_to(hub, monkeypatch)
+        _, line = obstacle(asked(repositories)).splitlines()
+    assert line.startswith("HF_TOKEN: character 4 of the token is U+00E9") and hub.requests == []
+
+
 def test_a_client_that_is_offline_is_told_once():
     from langneurons.access import obstacle
     from langneurons.downloads import Repository as Asked
