@@ -80,7 +80,7 @@ def _listed(entry: dict, repository: Repository, folder: str | None) -> RemoteFi
     if not isinstance(path, str) or not path:
         raise ValueError(f"{repository}: the Hub lists a file without its path; try again later")
     if Path(path).parent != Path(folder or "") or Path(path).name in ("", ".", "..") or "\0" in path:
-        raise ValueError(f"{repository}: the Hub lists {path!r}, which is no file of {folder or 'the repository'}")
+        raise ValueError(f"{repository}: the Hub lists {path!r}, which is not a file in {folder or 'the repository'}")
     if type(size) is not int or size < 0:
         raise ValueError(f"{repository}: the Hub lists {path} without its size; try again later")
     if not isinstance(digest, str) or not re.fullmatch(rf"[0-9a-f]{{{length}}}", digest):

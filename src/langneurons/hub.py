@@ -46,10 +46,12 @@ def hub_faults() -> Iterator[None]:
         raise ValueError(f"the Hub answers {status} to {url.copy_with(query=None)}; {advice}") from None
     except httpx2.TooManyRedirects as error:
         raise ValueError(
-            f"the Hub redirects in a circle from {_where(error)}; check HF_ENDPOINT{_through()}, or try again later"
+            f"the Hub's redirects form a loop, from {_where(error)}; check HF_ENDPOINT{_through()}, or try again later"
         ) from None
     except httpx2.InvalidURL as error:
-        raise ValueError(f"an address of the Hub is none ({_told(error)}); check HF_ENDPOINT{_through()}") from None
+        raise ValueError(
+            f"an address of the Hub is not valid ({_told(error)}); check HF_ENDPOINT{_through()}"
+        ) from None
     except (errors.OfflineModeIsEnabled, httpx2.TransportError) as error:
         raise ValueError(
             f"the Hub cannot be reached ({_told(error)}); check the network, HF_ENDPOINT, HF_HUB_OFFLINE{_through()}"
@@ -113,7 +115,7 @@ def check_settings() -> None:
         except (ValueError, httpx2.InvalidURL) as error:
             told = str(error).replace(address, "…")
             raise ValueError(
-                f"{variable} is no address of a proxy ({told}); write http://HOST:PORT, or unset it"
+                f"{variable} is not the address of a proxy ({told}); write http://HOST:PORT, or unset it"
             ) from None
         if address.startswith("socks"):
             _check_socks(variable)

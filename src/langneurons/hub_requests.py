@@ -1,7 +1,7 @@
 """Requests to the Hub: listings that are checked, and how long a Hub that does not answer is waited for.
 
 huggingface_hub's own functions are not used for this: they wait for as long as an answer's Retry-After says, follow a
-listing's next page to any host with the token, and hand on what is no listing.
+listing's next page to any host with the token, and pass on answers that are not listings.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LONGEST_WAIT = 600  # seconds; a Hub that asks for more is not waited for
 TIMEOUT = 30  # seconds without a byte
 CONNECT = 10  # seconds until a connection is there
 # Written by a download that waited in vain for a Hub that cannot be reached: the other downloads of the run then do
-# not wait as well. For the first minute they do not even try.
+# not wait again, and for the first minute do not even try.
 GONE = Path(".snakemake/langneurons_no_network")
 GONE_UNTRIED, GONE_UNWAITED = 60, 600  # seconds
 
@@ -100,7 +100,7 @@ def _gone_since() -> float | None:
 def _gone(age: float) -> str:
     return (
         f"the Hub cannot be reached: {age:.0f} s ago another download of this run found no network after waiting "
-        f"{sum(WAITS)} s, so this one does not wait as well; run again when there is a network"
+        f"{sum(WAITS)} s, so this one did not wait again; start the run again when there is a network"
     )
 
 
@@ -146,16 +146,16 @@ def _origin(url: str) -> tuple[str, str]:
 
 
 def pages(url: str, what: str) -> Iterator[list[dict]]:
-    """The pages of a listing: objects, in lists. ValueError where an answer is none, or pages lead in a circle."""
+    """The pages of a listing: objects, in lists. ValueError where an answer is none, or pages form a loop."""
     seen = set()
     while url:
         if url in seen:
-            raise ValueError(f"{what}: the pages of the Hub's listing lead in a circle; try again later")
+            raise ValueError(f"{what}: the pages of the Hub's listing form a loop; try again later")
         seen.add(url)
         answer = ask(url, f"the listing of {what}")
         page = as_json(answer, what)
         if not isinstance(page, list) or not all(isinstance(entry, dict) for entry in page):
-            raise ValueError(f"{what}: the Hub's answer is no listing of files; check HF_ENDPOINT, or try again later")
+            raise ValueError(f"{what}: the Hub's answer is not a list of files; check HF_ENDPOINT, or try again later")
         yield page
         link = answer.links.get("next", {}).get("url")
         url = urllib.parse.urljoin(str(answer.url), link) if link else ""

@@ -37,13 +37,14 @@ def _locked(path: Path, place: Path) -> int:
             holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip() or "another process"
             os.close(descriptor)
             raise ValueError(
-                f"{place}: {holder} writes there now; let it end (or end it: make unlock END=1), then run again"
+                f"{place}: {holder} is downloading into it now; let it end, or end it (make unlock END=1), and run "
+                "again"
             ) from None
         except OSError as error:
             if error.errno not in WITHOUT:
                 os.close(descriptor)
                 raise
-            print(f"{path}: no lock can be had here ({error.strerror}): call one run at a time", flush=True)
+            print(f"{path}: this file system has no locks ({error.strerror}); start only one run at a time", flush=True)
         if _is(path, descriptor):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"process {os.getpid()} of {socket.gethostname()}\n".encode(), 0)

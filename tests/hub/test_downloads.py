@@ -52,8 +52,12 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def online(monkeypatch):
-    """Have this process's client talk to a Hub; waits take no time and are kept in ``hub.waits``."""
+def online(monkeypatch, tmp_path):
+    """Have this process's client talk to a Hub; waits take no time and are kept in ``hub.waits``.
+
+    What one download leaves for the others of a run, in the working directory, is each test's own.
+    """
+    monkeypatch.chdir(tmp_path)
 
     @contextlib.contextmanager
     def to(hub: server.Hub):
@@ -406,9 +410,9 @@ ENTRY = {"type": "file", "oid": "0" * 40, "size": 3, "path": "config.json"}
         ),
         ({}, b"", "answers with nothing instead of JSON"),
         ({}, b"\xff\xfe{", "instead of JSON"),
-        ({}, b'{"error": "no"}', "is no listing of files"),
-        ({}, b"[1, 2]", "is no listing of files"),
-        ({}, b"null", "is no listing of files"),
+        ({}, b'{"error": "no"}', "is not a list of files"),
+        ({}, b"[1, 2]", "is not a list of files"),
+        ({}, b"null", "is not a list of files"),
         ({"Content-Encoding": "gzip"}, b"no gzip", "an answer of the Hub cannot be read"),
     ],
 )
@@ -437,10 +441,10 @@ def test_a_listing_that_lacks_something_is_one_error(hub, key, value):
 @pytest.mark.parametrize("path", ["../it", "/etc/it", "a/../../it", "..", ".", "a/b", "config.json/..", "a\0b"])
 def test_a_listing_leads_nowhere_else(hub, tmp_path, path):
     hub.faults = [listing(ENTRY | {"path": path})]
-    with pytest.raises(ValueError, match="which is no file of the repository"):
+    with pytest.raises(ValueError, match="which is not a file in the repository"):
         fetch_all(WHERE, list_files(WHERE), tmp_path / "here")
     hub.faults = [listing(ENTRY | {"path": path})]
-    with pytest.raises(ValueError, match="which is no file of data"):
+    with pytest.raises(ValueError, match="which is not a file in data"):
         list_files(WHERE, "data")
     assert list(tmp_path.iterdir()) == []
 
@@ -467,7 +471,7 @@ def test_a_listing_of_pages_is_read_to_its_end(hub):
 def test_pages_in_a_circle_are_one_error(hub):
     link = f'<{hub.endpoint}/api/models/{WHERE.name}/tree/{COMMIT}?cursor=2>; rel="next"'
     hub.faults = [listing(ENTRY, Link=link) for _ in range(5)]
-    with pytest.raises(ValueError, match=r"someone/model@a+: the pages of the Hub's listing lead in a circle"):
+    with pytest.raises(ValueError, match=r"someone/model@a+: the pages of the Hub's listing form a loop"):
         list_files(WHERE)
 
 
@@ -501,7 +505,7 @@ def test_redirects_in_a_circle_are_one_error(hub, tmp_path, what):
     address = f"/api/models/{WHERE.name}/tree/{COMMIT}" if what == "tree" else f"/{WHERE.name}/resolve/{COMMIT}/{SMALL}"
     name = "tree" if what == "tree" else SMALL
     hub.faults = [server.Fault(name, status=302, headers={"Location": address}, times=99)]
-    with pytest.raises(ValueError, match=r"the Hub redirects in a circle from http://127\.0\.0\.1"), hub_faults():
+    with pytest.raises(ValueError, match=r"the Hub's redirects form a loop, from http://127\.0\.0\.1"), hub_faults():
         list_files(WHERE) if what == "tree" else fetch(WHERE, file, tmp_path / "it")
     assert hub.waits == []
 
@@ -540,9 +544,9 @@ def test_a_token_in_a_file_is_looked_at_too(hub, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("variable", "address", "told"),
     [
-        ("HTTPS_PROXY", "http://:bad", "HTTPS_PROXY is no address of a proxy"),
-        ("http_proxy", "ftp://me:secret@proxy", "http_proxy is no address of a proxy"),
-        ("ALL_PROXY", "http://me:secret@proxy:port", "ALL_PROXY is no address of a proxy"),
+        ("HTTPS_PROXY", "http://:bad", "HTTPS_PROXY is not the address of a proxy"),
+        ("http_proxy", "ftp://me:secret@proxy", "http_proxy is not the address of a proxy"),
+        ("ALL_PROXY", "http://me:secret@proxy:port", "ALL_PROXY is not the address of a proxy"),
         ("HTTP_PROXY", "nonsense.invalid", r"cannot be reached \(ConnectError.*and the proxy of HTTP_PROXY \(nonsense"),
         ("HTTP_PROXY", "http://me:secret@127.0.0.1:9", r"cannot be reached .*proxy of HTTP_PROXY \(http://127"),
     ],
@@ -564,7 +568,6 @@ def test_one_download_waits_for_a_network_that_is_gone_and_the_others_of_the_run
     file = listed(SMALL)
     hub.stop()
     close_session()  # connections that are open stay so
-    monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=r"cannot be reached \(ConnectError"), hub_faults():
         fetch(WHERE, file, tmp_path / "it")  # no run of Snakemake: nothing is kept
     (tmp_path / ".snakemake").mkdir()
@@ -584,7 +587,6 @@ def test_one_download_waits_for_a_network_that_is_gone_and_the_others_of_the_run
 
 
 def test_a_hub_that_answers_again_ends_that(hub, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
     (tmp_path / ".snakemake").mkdir()
     hub_requests.GONE.touch()
     os.utime(hub_requests.GONE, (time.time() - 100,) * 2)
@@ -594,7 +596,6 @@ def test_a_hub_that_answers_again_ends_that(hub, tmp_path, monkeypatch):
 
 def test_a_cut_during_a_download_is_waited_for(hub, folder, tmp_path, monkeypatch):
     """A Hub that does answer, but badly, is none that is gone: the next download waits as long."""
-    monkeypatch.chdir(tmp_path)
     (tmp_path / ".snakemake").mkdir()
     hub.faults = [server.Fault(LARGE, status=500, times=7)]
     with pytest.raises(ValueError, match="the Hub answers 500"), hub_faults():
@@ -627,7 +628,7 @@ def test_two_processes_do_not_download_into_one_directory(hub, folder, tmp_path,
         assert (tmp_path / ".it.download.lock").is_file()
         before = len(hub.parts)
         for call in (lambda: fetch_all(WHERE, [file], beside), lambda: fetch(WHERE, file, beside / LARGE)):
-            told = rf"\.it\.download: process {process.pid} of \S+ writes there now; let it end"
+            told = rf"\.it\.download: process {process.pid} of \S+ is downloading into it now; let it end"
             with pytest.raises(ValueError, match=told):
                 call()
         assert len(hub.parts) == before and not beside.exists()
@@ -648,7 +649,7 @@ def test_a_disk_without_locks_is_told(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(locks.fcntl, "flock", flock)
     locks.hold(tmp_path / "it")
-    assert "no lock can be had here (No locks available)" in capsys.readouterr().out
+    assert "this file system has no locks (No locks available)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -397,7 +397,7 @@ def test_without_a_network_there_is_one_message(repositories, monkeypatch, count
     ("endpoint", "told"),
     [
         ("nonsense", r"cannot be reached \(UnsupportedProtocol.*; check the network, HF_ENDPOINT"),
-        ("http://:bad", r"an address of the Hub is none \(InvalidURL.*; check HF_ENDPOINT"),
+        ("http://:bad", r"an address of the Hub is not valid \(InvalidURL.*; check HF_ENDPOINT"),
     ],
 )
 def test_a_wrong_address_of_the_hub_is_told_once(repositories, monkeypatch, endpoint, told):

@@ -58,7 +58,7 @@ else:
             manifest=paths.corpus_manifest(),
         log:
             paths.log("download_corpus_shard", "{language}", "{shard}"),
-        retries: 0  # the job itself repeats what may pass; a refusal would be the same once more
+        retries: 0  # the job itself retries transient errors; permanent errors are not retried
         conda:
             "../../environment.yml"
         params:
