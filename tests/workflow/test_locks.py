@@ -253,3 +253,26 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path, key):
     assert f"chmod -R u+w {tmp_path / key}" in done.stdout
     assert "Traceback" not in done.stdout
     assert list((tmp_path / key).iterdir()) == []
+
+
+def test_a_job_that_runs_in_a_snakemake_of_its_own_is_no_run(tmp_path):
+    """As those of an executor, and of a Snakemake whose jobs have one each."""
+    (tmp_path / "snakemake.py").write_text("print('ready', flush=True); import time; time.sleep(100)", encoding="utf-8")
+    words = [
+        sys.executable,
+        "-u",
+        "-m",
+        "snakemake",
+        "--snakefile",
+        "Snakefile",
+        "--target-jobs",
+        "evaluate:model=tiny",
+    ]
+    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "ready\n"
+            (found,) = processes_of(tmp_path)
+            assert (found.pid, found.what, found.snakemake) == (process.pid, "a job's snakemake", False)
+            assert "jobs that it started here still write" in unlock(tmp_path).stdout
+        finally:
+            process.kill()
