@@ -58,7 +58,7 @@ def test_a_half_is_identified_on_its_own_shards(controlled):
         shares = []
         for language in ("en", "vi"):
             file = pq.ParquetFile(results / f"tiny-llama/activations/{language}/{shard}.parquet")
-            tokens = json.loads(file.schema_arrow.metadata[b"langneurons"])["tokens"]
+            tokens = json.loads(file.metadata.metadata[b"langneurons"])["tokens"]
             shares.append(file.read(["positive"])["positive"].to_numpy() / tokens)
         p = np.stack(shares)
         tau = np.quantile(p, 0.6)

@@ -15,6 +15,8 @@ import pytest
 import scipy.stats
 from snakemake_calls import ROOT, SMALLEST, snakemake
 
+from langneurons.artifacts.parquet import read_parquet, write_parquet
+
 LANGUAGES = ("en", "vi", "hi")
 SETS = {"lape-set1": (("en", "vi"), 0.6), "lape-set6": (("en", "hi", "vi"), 0.95)}  # languages, activity_quantile
 TABLES = ("xnli", "xquad", "xnli_finetuning", "activation_statistics", "xnli_random_neurons")
@@ -108,9 +110,9 @@ def condition_file(results, kind, condition, ending):
 
 def mask(results, method, model="tiny-llama"):
     """Language -> layer -> set of neurons, from the file itself; every language of the method is a key."""
-    table = pq.read_table(results / f"{model}/neurons/{method}.parquet")
-    found = {name: {} for name in json.loads(table.schema.metadata[b"langneurons"])["languages"]}
-    for row in table.to_pylist():
+    path = results / f"{model}/neurons/{method}.parquet"
+    found = {name: {} for name in json.loads(pq.read_metadata(path).metadata[b"langneurons"])["languages"]}
+    for row in pq.read_table(path).to_pylist():
         found[row["language"]].setdefault(row["layer"], set()).add(row["neuron"])
     return found
 
@@ -173,7 +175,7 @@ def test_no_output_says_where_or_when_it_was_made(finished):
         content = path.read_bytes()
         if path.suffix == ".parquet":
             table = pq.read_table(path)
-            content += repr(table.schema.metadata).encode() + repr(pq.ParquetFile(path).metadata).encode()
+            content += repr(pq.read_metadata(path).metadata).encode() + repr(pq.ParquetFile(path).metadata).encode()
             texts = [
                 table[name].to_pylist()
                 for name, kind in zip(table.column_names, table.schema.types, strict=True)
@@ -357,13 +359,36 @@ def test_a_table_without_a_prediction_is_not_written(finished, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(finished, run)
     path = "results/tiny-llama/predictions/xquad/base/vi/p90@lape-set1.parquet"
-    table = pq.read_table(run / path)
-    pq.write_table(table.slice(1), run / path)
+    table, facts = read_parquet(run / path, "predictions")
+    write_parquet(run / path, table.slice(1), "predictions", facts)
     done = snakemake(run, "results/tables/xquad.tsv", "--rerun-triggers=mtime", warm=True)
     assert done.returncode != 0
     said = f"{path}: holds {len(table) - 1} examples where the metrics count {len(table)}; evaluate this condition"
     assert said in done.stdout
     assert not list((run / "results/tables").glob("xquad.*"))
+
+
+SWAPS = {
+    "adapters/xnli/vi@random": ("adapters/xnli/en+vi@lape-set1", "finetuning is 'vi@random', 'en+vi@lape-set1' was"),
+    "statistics/hi.parquet": ("statistics/vi.parquet", "language is 'hi', 'vi' was expected"),
+    "neurons/act-prob-90p.parquet": ("neurons/lape-set1.parquet", "method is 'act-prob-90p', 'lape-set1' was expected"),
+}
+
+
+@pytest.mark.parametrize("other", SWAPS)
+def test_a_file_of_another_job_ends_the_run(finished, tmp_path, other):
+    """Each was used silently: the numbers were another fine-tuning's, language's or method's."""
+    path, said = SWAPS[other]
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    own, swapped = run / "results/tiny-llama" / path, run / "results/tiny-llama" / other
+    shutil.rmtree(own) if own.is_dir() else own.unlink()
+    shutil.copytree(swapped, own) if swapped.is_dir() else shutil.copyfile(swapped, own)
+    metrics = "results/tiny-llama/metrics/xnli/en+vi@lape-set1/vi/mean@lape-set1.tsv"
+    (run / metrics).unlink()
+    done = snakemake(run, metrics, "--rerun-triggers=mtime", warm=True)
+    assert done.returncode != 0 and not (run / metrics).exists()
+    assert f"error: results/tiny-llama/{path}: {said}" in done.stdout
 
 
 @pytest.fixture(scope="module")

@@ -208,7 +208,8 @@ def test_the_papers_own_numbers_differ_in_nothing(config, tmp_path, table):
 def test_the_papers_own_statistics_differ_in_nothing(config, tmp_path):
     tsv, _, _ = write_table(statistics(config, tmp_path), tmp_path / "t", "statistics", "", [])
     frame = reference.compare_with_paper(tsv, "activation_statistics", TITLES)
-    assert list(frame.columns[:3]) == ["model", "language", "statistic"]
+    assert list(frame.columns[:4]) == ["model", "model_key", "language", "statistic"]
+    assert dict(zip(frame["model_key"], frame["model"], strict=True)) == TITLES
     assert len(frame) == 70 and (frame["difference"].abs() < 1e-12).all()
 
 
@@ -217,6 +218,7 @@ def write_tsv(path, lines):
     return path
 
 
+LLAMA = "llama-3.1-8b"
 HEADER = "model method language neurons none none_low none_high zero zero_low zero_high zero_p zero_p_holm"
 OURS = [
     "Nemo LAPE ur 3 66.9 65.5 68.0 66.0 65.1 66.9 0.1 0.2",
@@ -229,16 +231,17 @@ def test_numbers_are_matched_by_what_they_stand_for(tmp_path):
     path = write_tsv(tmp_path / "t.tsv", [HEADER, *OURS])
     frame = reference.compare_with_paper(path, "xnli", OWN)
     expected = [  # in the paper's order; the paper: Llama vi 80.5 and 79.8, Nemo ur 66.8 and 66.9
-        ["Llama", "LAPE", "vi", "none", "accuracy", 80.0, 79.0, 80.4, 80.5, -0.5, "no"],
-        ["Llama", "LAPE", "vi", "zero", "accuracy", 79.8, 79.8, 80.5, 79.8, 0.0, "yes"],
-        ["Nemo", "LAPE", "ur", "none", "accuracy", 66.9, 65.5, 68.0, 66.8, 0.1, "yes"],
-        ["Nemo", "LAPE", "ur", "zero", "accuracy", 66.0, 65.1, 66.9, 66.9, -0.9, "yes"],
+        ["Llama", LLAMA, "LAPE", "vi", "none", "accuracy", 80.0, 79.0, 80.4, 80.5, -0.5, "no"],
+        ["Llama", LLAMA, "LAPE", "vi", "zero", "accuracy", 79.8, 79.8, 80.5, 79.8, 0.0, "yes"],
+        ["Nemo", "mistral-nemo", "LAPE", "ur", "none", "accuracy", 66.9, 65.5, 68.0, 66.8, 0.1, "yes"],
+        ["Nemo", "mistral-nemo", "LAPE", "ur", "zero", "accuracy", 66.0, 65.1, 66.9, 66.9, -0.9, "yes"],
     ]
-    assert list(frame.columns) == ["model", "method", "language", "intervention", "metric", *reference.COLUMNS]
+    labels = ["model", "model_key", "method", "language", "intervention", "metric"]
+    assert list(frame.columns) == [*labels, *reference.COLUMNS]
     found = frame.to_numpy().tolist()
-    assert [line[:5] + line[10:] for line in found] == [line[:5] + line[10:] for line in expected]
+    assert [line[:6] + line[11:] for line in found] == [line[:6] + line[11:] for line in expected]
     for ours, wanted in zip(found, expected, strict=True):
-        assert ours[5:10] == pytest.approx(wanted[5:10], abs=1e-9)
+        assert ours[6:11] == pytest.approx(wanted[6:11], abs=1e-9)
     assert reference.missing_numbers(path, "xnli", OWN) == 60 - 4
     columns = HEADER.split()
     turned = [line.split() for line in (HEADER, *OURS)]
@@ -254,7 +257,7 @@ def test_the_comparison_as_written(tmp_path):
     assert paths == [f"{tmp_path}/xnli_vs_paper.{ending}" for ending in ("tsv", "md")]
     tsv, md = (Path(path).read_text(encoding="utf-8") for path in paths)
     assert tsv.splitlines()[0].split("\t") == list(frame.columns)
-    assert tsv.splitlines()[1] == "Llama\tLAPE\tvi\tnone\taccuracy\t80.0\t79.0\t80.4\t80.5\t-0.5\tno"
+    assert tsv.splitlines()[1] == f"Llama\t{LLAMA}\tLAPE\tvi\tnone\taccuracy\t80.0\t79.0\t80.4\t80.5\t-0.5\tno"
     header = ["Model", "Method", "EL", "Intervention", "Metric", "Ours", "Paper", "Difference", "Our 95 % interval"]
     cells = [list(line.values()) for line in markdown(paths[1])]
     assert list(markdown(paths[1])[0]) == [*header, "Paper inside"]

@@ -171,13 +171,15 @@ def test_table_by_hand():
         rows[2].cells["zero"]: measured(60.0, 0),
     }
     table = condition_table(rows, metrics, "xnli", None, TITLES, False, baselines)
-    assert list(table.columns) == ["model", "method", "language", "neurons", "none", "zero"]
+    assert list(table.columns) == [
+        *("model", "model_key", "method", "method_key", "language", "neurons", "none", "zero")
+    ]
     expected = [
-        ["Llama 3.1", "", "en", None, 90.5, None],  # a source has no intervention
-        ["Llama 3.1", "LAPE", "vi", 41, 80.123456789, 79.0],
-        ["Llama 3.1", "LAPE", "hi", 5, 0.0, 3.0],
-        ["Mistral Nemo", "", "en", None, 91.0, None],
-        ["Mistral Nemo", "LAPE", "vi", 0, 61.0, 60.0],
+        ["Llama 3.1", "llama", "", "", "en", None, 90.5, None],  # a source has no intervention
+        ["Llama 3.1", "llama", "LAPE", "lape", "vi", 41, 80.123456789, 79.0],
+        ["Llama 3.1", "llama", "LAPE", "lape", "hi", 5, 0.0, 3.0],
+        ["Mistral Nemo", "nemo", "", "", "en", None, 91.0, None],
+        ["Mistral Nemo", "nemo", "LAPE", "lape", "vi", 0, 61.0, 60.0],
     ]
     found = [[None if v is pd.NA else v for v in line.values()] for line in table.to_dict("records")]
     assert found == expected
@@ -207,12 +209,12 @@ def test_uncertainty_follows_its_number():
     metrics = {baseline: scores, rows[0].cells["none"]: scores, rows[0].cells["zero"]: scores | tests}
     table = condition_table(rows, metrics, "xquad", "mlqa", TITLES, False, [baseline])
     ends = ("", "_low", "_high")
-    assert list(table.columns[4:]) == [
+    assert list(table.columns[6:]) == [
         *[f"none_{metric}{end}" for metric in ("em", "f1") for end in ends],
         *[f"zero_{metric}{end}" for metric in ("em", "f1") for end in (*ends, "_p", "_p_holm")],
     ]
-    assert table.iloc[1, 4:].tolist() == [1, 0.5, 3, 2, 1.5, 4, 1, 0.5, 3, 0.2, 0.4, 2, 1.5, 4, 0.01, 0.02]
-    assert table.iloc[0, 10:].isna().all()
+    assert table.iloc[1, 6:].tolist() == [1, 0.5, 3, 2, 1.5, 4, 1, 0.5, 3, 0.2, 0.4, 2, 1.5, 4, 0.01, 0.02]
+    assert table.iloc[0, 12:].isna().all()
 
 
 def test_what_differs_is_marked(tmp_path):
@@ -234,15 +236,17 @@ def test_xquad_metric_picks_the_pair():
     metrics = {cell: {"neurons": 5, "examples": 1, "dropped": 0} | scores for cell in rows[0].cells.values()}
     for metric, (em, f1) in {"mlqa": (1.0, 2.0), "model_tokens": (3.0, 4.0)}.items():
         table = condition_table(rows, metrics, "xquad", metric, TITLES, False, [])
-        assert list(table.columns[4:]) == ["none_em", "none_f1", "p90_em", "p90_f1"]
-        assert table.iloc[0, 4:].tolist() == [em, f1, em, f1]
+        assert list(table.columns[6:]) == ["none_em", "none_f1", "p90_em", "p90_f1"]
+        assert table.iloc[0, 6:].tolist() == [em, f1, em, f1]
 
 
 def test_finetuned_neurons_column():
     rows = [row("llama", "LAPE", "vi", finetuning=f"{n}@lape", neurons=n) for n in ("en", "vi", "en+vi")]
     metrics = {cell: measured(50.0) for r in rows for cell in r.cells.values()}
     table = condition_table(rows, metrics, "xnli", None, TITLES, True, [])
-    assert list(table.columns[:5]) == ["model", "method", "finetuned_neurons", "language", "neurons"]
+    labels = ["model", "model_key", "method", "method_key", "finetuned_neurons", "language", "neurons"]
+    assert list(table.columns[:7]) == labels
+    assert table["method_key"].tolist() == ["lape"] * 3
     assert table["finetuned_neurons"].tolist() == ["en", "vi", "en+vi"]
 
 
@@ -276,7 +280,7 @@ def test_statistics_are_means_over_neurons(tmp_path):
         ("llama", "en"): write_statistics(tmp_path / "b.parquet", **{"mean": values[2], "p2.5": values[3]}),
     }
     table = statistics_table(files, ["p2.5", "mean"], TITLES)
-    assert table.columns.tolist() == ["model", "language", "p2.5", "mean"]
+    assert table.columns.tolist() == ["model", "model_key", "language", "p2.5", "mean"]
     assert table[["model", "language"]].to_numpy().tolist() == [["Mistral Nemo", "vi"], ["Llama 3.1", "en"]]
     expected = [[math.fsum(values[k]) / 1000 for k in line] for line in ((1, 0), (3, 2))]
     np.testing.assert_allclose(table[["p2.5", "mean"]].to_numpy(), expected, rtol=0, atol=1e-14)
@@ -326,9 +330,9 @@ def test_tsv_reads_back_exactly(tmp_path):
     table = condition_table(rows, metrics, "xnli", None, TITLES, False, [baseline])
     write_table(table, tmp_path / "t", "interventions", "", [])
     assert (tmp_path / "t.tsv").read_bytes().decode() == (
-        "model\tmethod\tlanguage\tneurons\tnone\tzero\n"
-        "Llama 3.1\t\ten\t\t66.66666666666667\t\n"
-        "Llama 3.1\tLAPE\tvi\t12\t33.333333333333336\t0.0\n"
+        "model\tmodel_key\tmethod\tmethod_key\tlanguage\tneurons\tnone\tzero\n"
+        "Llama 3.1\tllama\t\t\ten\t\t66.66666666666667\t\n"
+        "Llama 3.1\tllama\tLAPE\tlape\tvi\t12\t33.333333333333336\t0.0\n"
     )
 
 
@@ -388,7 +392,7 @@ def test_statistics_layout(tmp_path):
     header, body = markdown_cells(tmp_path / "t.md")
     assert header == ["Model", "EL", "Mean", "P75", "Positive"]
     assert body == [["Llama 3.1", "en", "-0.2621", "-0.0493", "0.2500"]]
-    assert (tmp_path / "t.tsv").read_text().splitlines()[1] == "Llama 3.1\ten\t-0.26214\t-0.04931\t0.25"
+    assert (tmp_path / "t.tsv").read_text().splitlines()[1] == "Llama 3.1\tllama\ten\t-0.26214\t-0.04931\t0.25"
 
 
 def test_latex_braces_balance_and_columns_agree(tmp_path):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from langneurons.artifacts.tsv import read_tsv
-from langneurons.conditions import Condition, ControlRow
+from langneurons.conditions import Condition, ControlRow, split_intervention
 from langneurons.evaluation.significance import RESAMPLES, Predictions, compare, holm, paired_bootstrap
 from langneurons.identification.mask import NeuronMask
 from langneurons.identification.stability import agreement
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas
 
 RANDOM_COLUMNS = (
-    *("model", "method", "language", "intervention", "metric", "neurons", "draws"),
+    *("model", "model_key", "method", "method_key", "language", "intervention", "metric", "neurons", "draws"),
     *("none", "own", "random_mean", "random_low", "random_high", "difference"),
     *("p_none", "p_none_holm", "p_random", "p_random_holm", "differs_from_none", "more_than_random"),
 )
@@ -66,7 +66,9 @@ def random_controls(
             lines.append(
                 {
                     "model": titles[row.model],
+                    "model_key": row.model,
                     "method": row.comparison,
+                    "method_key": split_intervention(row.own.intervention)[1],
                     "language": row.language,
                     "intervention": row.intervention,
                     "metric": name.removesuffix("_model_tokens"),
@@ -115,7 +117,7 @@ def split_half(
 ) -> pandas.DataFrame:
     """Split-half reliability: neurons of two halves of the shards, and their Jaccard index, by language.
 
-    ``masks``: (model, method) -> masks of the even and of the odd shards. Columns: model, method, language,
+    ``masks``: (model, method) -> masks of the even and of the odd shards. Columns: model, model_key, method, language,
     neurons_even, neurons_odd, shared, jaccard, jaccard_random (of two random sets of these sizes, drawn from all
     neurons of the model); the last two are missing where neither half has a neuron.
     """
@@ -130,9 +132,9 @@ def split_half(
         for language in even.languages:
             found = agreement(even, odd, language)
             numbers = (found.first, found.second, found.shared, found.jaccard, found.by_chance)
-            lines.append((titles[model], method, language, *numbers))
+            lines.append((titles[model], model, method, language, *numbers))
     names = ("neurons_even", "neurons_odd", "shared", "jaccard", "jaccard_random")
-    frame = pd.DataFrame(lines, columns=["model", "method", "language", *names])
+    frame = pd.DataFrame(lines, columns=["model", "model_key", "method", "language", *names])
     return frame.astype({"jaccard": "Float64", "jaccard_random": "Float64"})
 
 
@@ -157,8 +159,10 @@ def relevance_spread(masks: Mapping[tuple[str, str], str | os.PathLike], titles:
                 )
             spread, noise = found["spread"], found["sampling_noise"]
             note = "no more than noise: the ranking means nothing" if found["degenerate"] else ""
-            lines.append((titles[model], method, language, spread, noise, spread / noise if noise else None, note))
-    columns = ["model", "method", "language", "spread", "sampling_noise", "ratio", "note"]
+            lines.append(
+                (titles[model], model, method, language, spread, noise, spread / noise if noise else None, note)
+            )
+    columns = ["model", "model_key", "method", "language", "spread", "sampling_noise", "ratio", "note"]
     return pd.DataFrame(lines, columns=columns).astype({"ratio": "Float64"})
 
 
@@ -167,9 +171,9 @@ def perplexity_change(
 ) -> pandas.DataFrame:
     """Change of perplexity, plain (paper, section 4.2) and in bits per byte of text, which compares between languages.
 
-    ``paths``: (model, method) -> perplexity file. Columns: model, method, language (of the text), zeroed, neurons,
-    perplexity_base, change, bits_per_byte_base, bits_per_byte_change. ValueError naming the file for a missing column
-    or a value that is no number.
+    ``paths``: (model, method) -> perplexity file. Columns: model, model_key, method, language (of the text), zeroed,
+    neurons, perplexity_base, change, bits_per_byte_base, bits_per_byte_change. ValueError naming the file for a missing
+    column or a value that is no number.
     """
     import pandas as pd
 
@@ -178,9 +182,9 @@ def perplexity_change(
         for row in read_changes(path, {"model": model, "method": method}):
             base, change, bits, zeroed = (row[name] for name in PERPLEXITY)
             pair = (row["language"], row["zeroed"], row["neurons"])
-            lines.append((titles[model], method, *pair, base, change, bits, zeroed - bits))
+            lines.append((titles[model], model, method, *pair, base, change, bits, zeroed - bits))
     names = ("perplexity_base", "change", "bits_per_byte_base", "bits_per_byte_change")
-    return pd.DataFrame(lines, columns=["model", "method", "language", "zeroed", "neurons", *names])
+    return pd.DataFrame(lines, columns=["model", "model_key", "method", "language", "zeroed", "neurons", *names])
 
 
 def read_changes(path: str | os.PathLike, expected: Mapping[str, str] | None = None) -> list[dict]:

@@ -12,7 +12,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, NamedTuple
 
 from langneurons.files import write_atomically
-from langneurons.publishing.table_formats import HEADINGS, MISSING, UNCERTAINTY, to_markdown, to_tsv
+from langneurons.publishing.table_formats import HEADINGS, KEYS, MISSING, UNCERTAINTY, to_markdown, to_tsv
 
 if TYPE_CHECKING:
     import pandas
@@ -86,7 +86,7 @@ def our_numbers(path: str | os.PathLike, titles: Mapping[str, str]) -> dict[Cell
     found: dict[Cell, dict[str, float]] = {}
     with open(path, encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file, delimiter="\t")
-        names = [name for name in reader.fieldnames or () if name not in (*LABELS, "neurons")]
+        names = [name for name in reader.fieldnames or () if name not in (*LABELS, *KEYS, "neurons")]
         columns = [name for name in names if not UNCERTAINTY.search(name)]
         for row in reader:
             if row["model"] not in keys:
@@ -104,10 +104,10 @@ def our_numbers(path: str | os.PathLike, titles: Mapping[str, str]) -> dict[Cell
 def compare_with_paper(path: str | os.PathLike, table: str, titles: Mapping[str, str]) -> pandas.DataFrame:
     """Our table at ``path`` beside the paper's ``table``, a line a number that both have, in the paper's order.
 
-    Columns: the table's labels (model is its title); intervention and metric (statistic, in Table 6); ours, low and
-    high (our interval; missing where there is none), theirs, difference (ours - theirs), and inside: ``yes`` if
-    theirs, as printed, lies in our interval (ends included), else ``no``. Numbers are matched by what they stand for
-    (``Cell``). ValueError if no number of the two stands for the same.
+    Columns: the table's labels (model is its title) and model_key; intervention and metric (statistic, in Table 6);
+    ours, low and high (our interval; missing where there is none), theirs, difference (ours - theirs), and inside:
+    ``yes`` if theirs, as printed, lies in our interval (ends included), else ``no``. Numbers are matched by what they
+    stand for (``Cell``). ValueError if no number of the two stands for the same.
     """
     import pandas as pd
 
@@ -119,6 +119,7 @@ def compare_with_paper(path: str | os.PathLike, table: str, titles: Mapping[str,
         own = ours[cell]
         between = pd.NA if "low" not in own else "yes" if own["low"] <= number <= own["high"] else "no"
         line = {name: getattr(cell, name) for name in LABELS} | {"model": titles[cell.model]}
+        line = {"model": line.pop("model"), "model_key": cell.model} | line
         line |= _column(cell)
         values = (own["ours"], own.get("low", pd.NA), own.get("high", pd.NA), number, own["ours"] - number, between)
         lines.append(line | dict(zip(COLUMNS, values, strict=True)))
@@ -137,7 +138,7 @@ def write_comparison(
 
     Returns the two paths. Same input, same bytes.
     """
-    labels = [name for name in frame.columns if name not in COLUMNS]
+    labels = [name for name in frame.columns if name not in (*COLUMNS, *KEYS)]
     header = [HEADINGS.get(name, name.capitalize()) for name in labels] + ["Ours", "Paper", "Difference"]
     body = [
         [PRINTED.get(line[name], line[name]) for name in labels]

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 HEADINGS = {"finetuned_neurons": "FTL", "language": "EL"}
 LABELS = ("model", "method", "finetuned_neurons", "language", "neurons")
+KEYS = ("model_key", "method_key")
+"""Columns with the configuration's keys of what the titles beside them name: stored, not printed."""
 UNCERTAINTY = re.compile("_(low|high|p|p_holm)$")
 """Ends of the columns that say what the number before them can bear: stored, not printed."""
 MARK = "†"
@@ -45,7 +47,7 @@ def printed(frame: pandas.DataFrame, decimals: int, alpha: float = 0.05) -> tupl
         labels.remove("neurons")
     values: dict[str, list[str]] = {}
     for name in frame.columns:
-        if name not in LABELS and not UNCERTAINTY.search(name):
+        if name not in (*LABELS, *KEYS) and not UNCERTAINTY.search(name):
             values.setdefault(re.sub("_(em|f1)$", "", name), []).append(name)
     conditions = "method" in frame
     header = [HEADINGS.get(name, name.capitalize()) for name in labels]

@@ -68,13 +68,13 @@ def condition_table(
 ) -> pandas.DataFrame:
     """The measured conditions as a table at full precision (percent), a line a row of ``rows`` in their order.
 
-    Columns: model (its title), method (name of the comparison), finetuned_neurons (only with ``finetuning``),
-    language, neurons (how many the interventions of the row overwrite; missing where none does), and for each
-    intervention one column (xnli: accuracy) or ``{intervention}_em`` and ``{intervention}_f1`` (xquad; ``metric``
-    picks which of the two stored pairs; ignored for xnli). Each of ``baselines`` is a line with method ``""``,
-    first of its model; the interventions, which it has not, are ``pandas.NA``. Where ``metrics`` say it
-    (``uncertainty.with_uncertainty``), each column is followed by its ``_low`` and ``_high``, an intervention's also
-    by ``_p`` and ``_p_holm``.
+    Columns: model (its title), model_key, method (name of the comparison), method_key, finetuned_neurons (only with
+    ``finetuning``), language, neurons (how many the interventions of the row overwrite; missing where none does), and
+    for each intervention one column (xnli: accuracy) or ``{intervention}_em`` and ``{intervention}_f1`` (xquad;
+    ``metric`` picks which of the two stored pairs; ignored for xnli). Each of ``baselines`` is a line with method
+    ``""``, first of its model; the interventions, which it has not, are ``pandas.NA``. Where ``metrics`` say it
+    (``uncertainty.with_uncertainty``), each column is followed by its ``_low`` and ``_high``, an intervention's also by
+    ``_p`` and ``_p_holm``.
 
     Raises ValueError for an unknown task, metric or model, for conditions without a number (naming them all), and
     for a row whose interventions overwrite different numbers of neurons.
@@ -93,7 +93,9 @@ def condition_table(
 
     table = {
         "model": [_title(titles, row.model) for row in lines],
+        "model_key": [row.model for row in lines],
         "method": [row.comparison for row in lines],
+        "method_key": [_method_key(row) for row in lines],
         "finetuned_neurons": [row.neurons for row in lines],
         "language": [row.language for row in lines],
         "neurons": pd.array([_neurons(row, metrics) for row in lines], dtype="Int64"),
@@ -115,7 +117,7 @@ def statistics_table(
     titles: Mapping[str, str],
     expected: Mapping[str, str] | None = None,
 ) -> pandas.DataFrame:
-    """Mean over all neurons of the model of each statistic (Table 6): columns model (title), language, ``columns``.
+    """Mean over all neurons of the model of each statistic (Table 6): model (title), model_key, language, ``columns``.
 
     ``statistics``: (model, language) -> statistics Parquet, a row of the table each, in this order; ``expected``:
     further facts that they must have (``site``, ``estimate``). Raises ValueError naming the file for one that is
@@ -132,8 +134,8 @@ def statistics_table(
         facts = {"model_key": model, "language": language, **(expected or {})}
         read = read_statistics(path, columns, facts)
         means = {name: pc.mean(read[name].cast("float64"), skip_nulls=False).as_py() for name in columns}
-        lines.append({"model": _title(titles, model), "language": language, **means})
-    return pd.DataFrame(lines, columns=["model", "language", *columns])
+        lines.append({"model": _title(titles, model), "model_key": model, "language": language, **means})
+    return pd.DataFrame(lines, columns=["model", "model_key", "language", *columns])
 
 
 def write_table(
@@ -231,6 +233,12 @@ def _title(titles: Mapping[str, str], model: str) -> str:
     if model not in titles:
         raise ValueError(f"no title for model {model!r}; titles has {', '.join(titles) or 'none'}")
     return titles[model]
+
+
+def _method_key(row: Row) -> str:
+    """The key of the method whose neurons the row's conditions overwrite, or were fine-tuned with; "" for none."""
+    named = (part for c in row.cells.values() for part in (c.intervention, c.finetuning) if "@" in part)
+    return next(named, "").rpartition("@")[2]
 
 
 def _neurons(row: Row, metrics: Mapping[Condition, Mapping[str, float | int]]) -> int | None:
