@@ -10,6 +10,7 @@ import pytest
 from langneurons.artifacts.directories import SEAL, open_directory, seal_directory
 from langneurons.artifacts.facts import ArtifactError, block
 from langneurons.artifacts.parquet import open_parquet, parquet_writer, read_facts, read_parquet, write_parquet
+from langneurons.versions import FORMAT
 
 FACTS = {"language": "vi", "model": "ab" * 32, "percentiles": [5, 90]}
 TABLE = pa.table({"layer": pa.array(range(50), pa.int32()), "mean": np.linspace(-1, 1, 50), "word": ["ạ"] * 50})
@@ -149,3 +150,13 @@ def test_every_damaged_directory_is_found(folder):
     (folder / SEAL).write_text(json.dumps({"kind": "adapter"}))
     with pytest.raises(ArtifactError, match="checksum"):
         open_directory(folder, "adapter")
+
+
+def test_plain_pyarrow_reads_the_facts_as_the_results_say(file, root):
+    text = (root / "results/README.md").read_text(encoding="utf-8")
+    code = text.partition("```python\n")[2].partition("```")[0]
+    lines = [f"path = {str(file)!r}" if line.startswith("path =") else line for line in code.splitlines()]
+    assert len(lines) == 3
+    found: dict = {}
+    exec("\n".join(lines), found)
+    assert found["facts"] == {"kind": "statistics", "format": FORMAT, **FACTS} and found["table"].num_rows == 50

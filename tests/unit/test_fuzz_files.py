@@ -37,7 +37,7 @@ from langneurons.tasks.files import read_task, write_task
 
 SEED = 20260711
 DAMAGED = 56  # copies of each file
-SECONDS = 25
+SECONDS = 25  # of a core, at most, for one kind of file
 DIGEST, OTHER_DIGEST = "ab" * 32, "cd" * 32
 
 
@@ -309,7 +309,7 @@ def refusal(kind: Kind, path: Path, done: str) -> str:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_no_damaged_file_is_used_silently(name, tmp_path):
-    kind, draw, begun = KINDS[name], random.Random(f"{SEED}/{name}"), time.perf_counter()
+    kind, draw, begun = KINDS[name], random.Random(f"{SEED}/{name}"), time.process_time()
     kind.write(tmp_path / "own", kind.facts)
     kind.read(tmp_path / "own")
     if kind.file or (tmp_path / "own").is_file():
@@ -322,7 +322,7 @@ def test_no_damaged_file_is_used_silently(name, tmp_path):
         refusal(kind, tmp_path / "own", "removed")
         path.write_bytes(whole)
         kind.read(tmp_path / "own")
-    assert time.perf_counter() - begun < SECONDS
+    assert time.process_time() - begun < SECONDS
 
 
 @pytest.mark.parametrize("name", KINDS)
