@@ -29,6 +29,7 @@ from langneurons.evaluation.perplexity import perplexity_rows, write_perplexity
 from langneurons.finetuning.adapters import load_adapter, save_adapter
 from langneurons.finetuning.curves import read_curve, write_curve
 from langneurons.identification.mask import NeuronMask, mask_from
+from langneurons.models.loading import TOKENIZER, load_base, open_snapshot, seal_snapshot
 from langneurons.publishing.controls import read_changes
 from langneurons.publishing.figures import _read_changes
 from langneurons.publishing.tables import read_metrics
@@ -226,6 +227,21 @@ def read_adapter(path):
     load_adapter(copy.deepcopy(base()), path, DIGEST, expected)
 
 
+def snapshot(path, facts):
+    path.mkdir()
+    base().save_pretrained(path)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (path / name).write_text('{"model": {"vocab": {}}}')
+    seal_snapshot(path, facts)
+
+
+def read_snapshot(path):
+    """As a job of the model ``tiny`` does; the tokenizer's files as a job that packs."""
+    open_snapshot(path, "tiny", TOKENIZER)
+    open_snapshot(path, "tiny")
+    load_base(path)
+
+
 KINDS = {
     "corpus shard": Kind(
         {"language": "vi", "shard": "0001"}, [{"language": "hi"}, {"shard": "0000"}], documents, read_shard
@@ -275,6 +291,11 @@ KINDS = {
     "adapter's configuration": Kind(ADAPTER, [], adapter, read_adapter, "adapter_config.json"),
     "adapter's seal": Kind(ADAPTER, [], adapter, read_adapter, "langneurons.json"),
     "adapter": Kind(ADAPTER, OTHER_ADAPTERS, adapter, read_adapter),
+    **{
+        f"snapshot's {name}": Kind({"model_key": "tiny"}, [], snapshot, read_snapshot, name)
+        for name in ("model.safetensors", "config.json", "tokenizer.json", "langneurons.json")
+    },
+    "snapshot": Kind({"model_key": "tiny"}, [{"model_key": "other"}], snapshot, read_snapshot),
 }
 
 
@@ -346,6 +367,7 @@ def test_no_swapped_file_is_used_silently(name, tmp_path):
 
 
 def test_there_are_enough():
-    damaged = sum(bool(kind.file) or kind.write is not adapter for kind in KINDS.values()) * DAMAGED
+    folders = (KINDS["adapter"], KINDS["snapshot"])  # what is damaged is in their files
+    damaged = sum(kind not in folders for kind in KINDS.values()) * DAMAGED
     assert damaged + sum(len(kind.others) for kind in KINDS.values()) >= 500
     assert replace(OWN, language="hi") != OWN

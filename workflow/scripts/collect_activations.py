@@ -6,12 +6,13 @@ with job(snakemake.log[0], snakemake.threads):
     from langneurons.activations.collector import collect, count_nothing
     from langneurons.activations.storage import write_counts
     from langneurons.corpus.packing import read_blocks
-    from langneurons.models.loading import load_base, load_shape, snapshot_digest, tokenizer_digest
+    from langneurons.models.loading import load_base, load_shape, open_snapshot, snapshot_digest, tokenizer_digest
     from langneurons.models.neurons import find_neurons
 
     fix_threads(snakemake.threads)
     p, wildcards = snakemake.params, snakemake.wildcards
     folder = snakemake.input.model
+    open_snapshot(folder, wildcards.model)
     facts = {"language": wildcards.language, "model_key": wildcards.model}
     expected = facts | {"shard": wildcards.shard, "tokenizer": tokenizer_digest(folder)}
     blocks, _ = read_blocks(snakemake.input.tokens, "statistics", expected)

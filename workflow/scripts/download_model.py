@@ -9,4 +9,4 @@ with job(snakemake.log[0], network=True):
 
     p, output = snakemake.params, snakemake.output
     needs = json.loads(snakemake.resources.needs)
-    download_snapshot(p.repository, p.revision, output.snapshot, output.manifest, needs)
+    download_snapshot(p.repository, p.revision, output.snapshot, output.manifest, needs, snakemake.wildcards.model)

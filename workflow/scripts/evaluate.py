@@ -6,13 +6,14 @@ with job(snakemake.log[0], snakemake.threads):
     from langneurons.conditions import Condition
     from langneurons.evaluation.condition import evaluate_xnli, evaluate_xquad, intervention, write_condition
     from langneurons.finetuning.adapters import load_adapter
-    from langneurons.models.loading import load_base, load_tokenizer, snapshot_digest
+    from langneurons.models.loading import load_base, load_tokenizer, open_snapshot, snapshot_digest
     from langneurons.tasks.files import read_task
 
     fix_threads(snakemake.threads)
     p, inputs = snakemake.params, snakemake.input
     condition = Condition(**{k: snakemake.wildcards.get(k) for k in Condition.__dataclass_fields__})
     table = read_task(inputs.test, condition.task, {"language": condition.language, "split": "test"})
+    open_snapshot(inputs.model, condition.model)
     tokenizer = load_tokenizer(inputs.model)
     kind = "classification" if condition.task == "xnli" else "causal"
     base = load_base(inputs.model, kind, p.quantization, p.dtype)

@@ -4,10 +4,12 @@ from langneurons.jobs import fix_threads, job
 
 with job(snakemake.log[0], snakemake.threads):
     from langneurons.finetuning.finetune import finetune
+    from langneurons.models.loading import open_snapshot
     from langneurons.paths import checkpoints_of, task_facts
 
     fix_threads(snakemake.threads)
     p, wildcards, inputs = snakemake.params, snakemake.wildcards, snakemake.input
+    open_snapshot(inputs.model, wildcards.model)
     curve = finetune(
         inputs.model,
         inputs.train,

@@ -10,4 +10,4 @@ with job(snakemake.log[0]):
 
     first = snakemake.input[0]  # of the snapshot's files; the directory itself where it holds none
     source = first if os.path.isdir(first) else os.path.dirname(first)
-    import_snapshot(source, snakemake.output[0], json.loads(snakemake.resources.needs))
+    import_snapshot(source, snakemake.output[0], json.loads(snakemake.resources.needs), snakemake.wildcards.model)

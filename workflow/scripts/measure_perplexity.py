@@ -6,10 +6,11 @@ with job(snakemake.log[0], snakemake.threads):
     from langneurons.corpus.packing import read_blocks
     from langneurons.evaluation.perplexity import measure_changes, write_perplexity
     from langneurons.identification.mask import NeuronMask
-    from langneurons.models.loading import load_base, snapshot_digest, tokenizer_digest
+    from langneurons.models.loading import load_base, open_snapshot, snapshot_digest, tokenizer_digest
 
     fix_threads(snakemake.threads)
     p, wildcards, folder = snakemake.params, snakemake.wildcards, snakemake.input.model
+    open_snapshot(folder, wildcards.model)
     own = {"model_key": wildcards.model}
     expected = own | {"model": snapshot_digest(folder), "method": wildcards.method, "languages": list(p.languages)}
     mask = NeuronMask.read(snakemake.input.mask, expected)

@@ -8,11 +8,12 @@ from langneurons.jobs import job
 with job(snakemake.log[0]):
     from langneurons.corpus.documents import read_documents
     from langneurons.corpus.packing import pack, write_blocks
-    from langneurons.models.loading import load_tokenizer, tokenizer_digest
+    from langneurons.models.loading import TOKENIZER, load_tokenizer, open_snapshot, tokenizer_digest
 
     p, wildcards = snakemake.params, snakemake.wildcards
     shards = ({"language": wildcards.language, "shard": Path(path).stem} for path in snakemake.input.corpus)
     documents = chain.from_iterable(map(read_documents, snakemake.input.corpus, shards))
+    open_snapshot(snakemake.input.model, wildcards.model, TOKENIZER)
     tokenizer = load_tokenizer(snakemake.input.model)
     blocks = pack(documents, tokenizer, p.block, 0, p.tokens, p.heldout_fraction, p.seed)
     facts = {"model_key": wildcards.model, "language": wildcards.language, "shard": "heldout", "block": p.block}

@@ -5,12 +5,13 @@ from langneurons.jobs import job
 with job(snakemake.log[0]):
     from langneurons.corpus.documents import read_documents, shard_budget
     from langneurons.corpus.packing import pack, write_blocks
-    from langneurons.models.loading import load_tokenizer, tokenizer_digest
+    from langneurons.models.loading import TOKENIZER, load_tokenizer, open_snapshot, tokenizer_digest
 
     p, wildcards = snakemake.params, snakemake.wildcards
     expected = {"language": wildcards.language, "shard": wildcards.shard}
     documents = read_documents(snakemake.input.corpus, expected)
     budget = shard_budget(snakemake.input.corpus, p.tokens, p.shards, expected)
+    open_snapshot(snakemake.input.model, wildcards.model, TOKENIZER)
     tokenizer = load_tokenizer(snakemake.input.model)
     blocks = pack(documents, tokenizer, p.block, budget, 0, p.heldout_fraction, p.seed)
     facts = expected | {"model_key": wildcards.model, "block": p.block}

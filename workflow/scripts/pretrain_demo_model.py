@@ -6,5 +6,5 @@ with job(snakemake.log[0], snakemake.threads):
     from langneurons.demo.pretraining import make_model
 
     fix_threads(snakemake.threads)
-    p = snakemake.params
-    make_model(list(snakemake.input), snakemake.output[0], p.model, p.heldout_fraction, p.seed)
+    p, model = snakemake.params, snakemake.wildcards.model
+    make_model(list(snakemake.input), snakemake.output[0], p.model, p.heldout_fraction, p.seed, model)

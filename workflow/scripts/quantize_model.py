@@ -3,8 +3,10 @@
 from langneurons.jobs import fix_threads, job
 
 with job(snakemake.log[0], snakemake.threads):
+    from langneurons.models.loading import open_snapshot
     from langneurons.models.quantized import write_quantized
 
     fix_threads(snakemake.threads)
-    p = snakemake.params
-    write_quantized(snakemake.input[0], snakemake.output[0], p.quantization, p.dtype)
+    p, model = snakemake.params, snakemake.wildcards.model
+    open_snapshot(snakemake.input[0], model)
+    write_quantized(snakemake.input[0], snakemake.output[0], p.quantization, p.dtype, model)

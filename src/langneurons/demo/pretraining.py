@@ -150,10 +150,12 @@ def make_model(
     settings: dict,
     heldout_fraction: float,
     seed: int,
+    model_key: str = "",
 ) -> None:
     """Train a tokenizer and a tiny model on corpus shards (``…/{language}/{shard}.parquet``): a sealed snapshot.
 
-    Held-out documents are left out. The directory appears whole or not at all.
+    Held-out documents are left out. The directory appears whole or not at all. ``model_key`` is the model's key in the
+    configuration, a fact of the snapshot.
     """
     from langneurons.corpus.documents import STATISTICS, read_documents, split_of
     from langneurons.models.loading import seal_snapshot
@@ -174,4 +176,4 @@ def make_model(
         first, last = losses[:100], losses[-100:]
         print(f"loss: {sum(first) / len(first):.3f} over the first steps, {sum(last) / len(last):.3f} over the last")
         model.save_pretrained(str(partial))
-        seal_snapshot(partial)
+        seal_snapshot(partial, {"model_key": model_key})

@@ -25,6 +25,15 @@ def seal_snapshot(path: str | os.PathLike, facts: Mapping[str, Any] | None = Non
     seal_directory(path, KIND, facts or {})
 
 
+def open_snapshot(path: str | os.PathLike, model_key: str, names: Collection[str] | None = None) -> None:
+    """Verify a snapshot that the workflow itself has written, and that it is the one of the model ``model_key``.
+
+    A job calls it before it loads: a person's own directory may have no seal, one of the workflow's must. With
+    ``names`` (as ``TOKENIZER``) only these files are read. ArtifactError names the file.
+    """
+    open_directory(path, KIND, {"model_key": model_key}, names)
+
+
 def snapshot_digest(path: str | os.PathLike) -> str:
     """SHA-256 over the names and bytes of config.json and the weights: which model a file belongs to.
 

@@ -18,10 +18,13 @@ from langneurons.models.sources import PATTERNS
 TOKENIZER = ("tokenizer*", "special_tokens_map.json")
 
 
-def write_quantized(path: str | os.PathLike, target: str | os.PathLike, quantization: str, dtype: str) -> None:
+def write_quantized(
+    path: str | os.PathLike, target: str | os.PathLike, quantization: str, dtype: str, model_key: str = ""
+) -> None:
     """Write the quantised weights of the snapshot at ``path``, and its tokenizer, whole or not at all.
 
-    ``quantization`` (``nf4``) and ``dtype`` as of ``load_base``, for which the directory can then be used with these.
+    ``quantization`` (``nf4``) and ``dtype`` as of ``load_base``, for which the directory can then be used with these;
+    ``model_key`` is the model's key in the configuration.
     Raises ValueError as ``load_base`` does, and if ``quantization`` is none; DiskFull if there is no space.
     """
     if quantization == "none":
@@ -30,6 +33,7 @@ def write_quantized(path: str | os.PathLike, target: str | os.PathLike, quantiza
     # As it was loaded, before any forward pass: on some processors that packs the weights in place, with loss.
     model = load_base(folder, "causal", quantization, dtype)
     facts = {"base_digest": snapshot_digest(folder), "quantization": quantization, "dtype": dtype}
+    facts |= {"model_key": model_key}
     ready = check_precision(folder, read_json(folder / "config.json"), quantization, dtype)
     with write_directory_atomically(target, "the quantised weights") as partial:
         if not ready:

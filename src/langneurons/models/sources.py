@@ -35,18 +35,21 @@ def snapshot_sources(source: str | os.PathLike) -> list[str]:
     return sorted(str(file) for file in files) or [str(source)]
 
 
-def import_snapshot(source: str | os.PathLike, target: str | os.PathLike, needs: Mapping | None = None) -> None:
+def import_snapshot(
+    source: str | os.PathLike, target: str | os.PathLike, needs: Mapping | None = None, model_key: str = ""
+) -> None:
     """Copy the files of a local snapshot that are needed, whole or not at all, checked before and after.
 
     Copies share no bytes with the originals, except where the file system keeps them apart on writing (reflinks): a
-    file that is changed in place later changes nothing here. ValueError as ``check_files``.
+    file that is changed in place later changes nothing here. ``model_key`` is the model's key in the configuration, a
+    fact of the snapshot. ValueError as ``check_files``.
     """
     check_files(source, needs)
     with write_directory_atomically(target, "the snapshot") as partial:
         for file in snapshot_sources(source):
             _copy(file, partial / Path(file).name)
         check_files(partial)  # a file may have changed meanwhile
-        seal_snapshot(partial)
+        seal_snapshot(partial, {"model_key": model_key})
 
 
 def _copy(source: str | os.PathLike, target: str | os.PathLike) -> None:
@@ -77,12 +80,13 @@ def download_snapshot(
     target: str | os.PathLike,
     manifest: str | os.PathLike,
     needs: Mapping | None = None,
+    model_key: str = "",
 ) -> None:
     """Download weights (safetensors only), tokenizer and configuration of a pinned revision; write their manifest.
 
     What has come lies beside ``target`` until all of it is there, so that a run that was stopped goes on where it
     was; then it is moved to ``target``, which must not exist or be empty. config.json comes and is checked first: a
-    model that cannot be used is refused before its weights are fetched.
+    model that cannot be used is refused before its weights are fetched. ``model_key`` as of ``import_snapshot``.
 
     The Hub's own errors pass (:func:`langneurons.hub.hub_faults` explains them); ValueError if the repository lacks a
     file that a snapshot needs, before any is fetched, as :func:`langneurons.downloads.fetch_all`, and as
@@ -101,5 +105,5 @@ def download_snapshot(
     fetched = fetch_all(where, wanted, folder)
     check_files(folder, needs)
     write_manifest(manifest, fetched)
-    seal_snapshot(folder)
+    seal_snapshot(folder, {"model_key": model_key})
     os.replace(folder, target)
