@@ -306,7 +306,7 @@ def test_a_killed_download_of_a_model_goes_on(hub, folder, tmp_path, monkeypatch
         ("tokenizer_config.json", None),
     ]
     wanted = [SMALL, LARGE, "model-00002-of-00002.safetensors", "tokenizer.json", "tokenizer_config.json"]
-    only(tmp_path / "models/it", *wanted)
+    only(tmp_path / "models/it", *wanted, "langneurons.json")  # the seal: what it is, and its files' checksums
     only(tmp_path / "models", "it", "it.manifest.tsv")
     contents = [(folder / name).read_bytes() for name in wanted]
     assert [(tmp_path / "models/it" / name).read_bytes() for name in wanted] == contents

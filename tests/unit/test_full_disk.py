@@ -174,8 +174,7 @@ def test_every_writer_goes_through_the_file_module():
         ("downloads.py", "_append"),  # its caller says it, and that the download goes on from there
         ("finetuning/checkpoints.py", "save_trainable"),  # called by transformers from within its caller's `with`
     }
-    copied = {("models/sources.py", "import_snapshot")}  # into a directory that Snakemake removes when the job fails
-    assert {(path, name) for path, name in loose - own - copied if name not in calls_under} == set()
+    assert {(path, name) for path, name in loose - own if name not in calls_under} == set()
 
 
 def _called(node: ast.AST) -> str:
