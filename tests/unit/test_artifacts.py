@@ -155,7 +155,7 @@ def test_every_damaged_directory_is_found(folder):
 def test_plain_pyarrow_reads_the_facts_as_the_results_say(file, root):
     text = (root / "results/README.md").read_text(encoding="utf-8")
     code = text.partition("```python\n")[2].partition("```")[0]
-    lines = [f"path = {str(file)!r}" if line.startswith("path =") else line for line in code.splitlines()]
+    lines = [f"path = {str(file)!r}" if line.startswith("path =") else line for line in code.split("\n") if line]
     assert len(lines) == 3
     found: dict = {}
     exec("\n".join(lines), found)
