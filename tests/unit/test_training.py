@@ -192,7 +192,7 @@ def test_a_checkpoint_of_another_run_is_not_resumed(tmp_path, change):
     elif change == "base":
         shift = 0.01
     else:
-        for mark in (tmp_path / "c").glob("*/checkpoint-*/complete.json"):
+        for mark in (tmp_path / "c").glob("*/checkpoint-*/langneurons.json"):
             mark.unlink()
     fresh, kept = adapted(rows=rows), adapted(rows=rows)
     for model in (fresh, kept):
@@ -200,6 +200,25 @@ def test_a_checkpoint_of_another_run_is_not_resumed(tmp_path, change):
     history = train(fresh, data, Collator(), tmp_path / "c", **options)
     assert history == train(kept, data, Collator(), tmp_path / "d", **options)
     assert content(fresh, tmp_path / "a") == content(kept, tmp_path / "b")
+
+
+@pytest.mark.parametrize("name", ["trainable.safetensors", "optimizer.pt", "trainer_state.json", "langneurons.json"])
+def test_a_damaged_checkpoint_is_not_resumed(tmp_path, caplog, name):
+    """Training goes on from the one before; with a flipped bit in the weights it went on from there silently."""
+    options = SETTINGS | {"checkpoint_steps": 2}
+    straight = adapted()
+    history = train(straight, examples(), Collator(), tmp_path / "straight", **options)
+    with pytest.raises(KeyboardInterrupt):
+        train(adapted(), examples(), Collator(breaks_at=9), tmp_path / "broken", **options)
+    checkpoints = sorted((tmp_path / "broken").glob("*/checkpoint-*"), key=lambda path: int(path.name[11:]))
+    damaged = bytearray((checkpoints[-1] / name).read_bytes())
+    damaged[len(damaged) // 2] ^= 4
+    (checkpoints[-1] / name).write_bytes(damaged)
+    resumed, collator = adapted(), Collator()
+    assert train(resumed, examples(), collator, tmp_path / "broken", **options) == history
+    assert content(resumed, tmp_path / "a") == content(straight, tmp_path / "b")
+    assert f"{checkpoints[-1].name} is no whole checkpoint of this run: removed" in caplog.text
+    assert int(checkpoints[-2].name[11:]) > 0 and collator.calls < 18
 
 
 def gradients_of_steps(monkeypatch):

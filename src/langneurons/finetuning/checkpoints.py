@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from langneurons.files import write_atomically
+from langneurons.artifacts.directories import open_directory, seal_directory
+from langneurons.artifacts.facts import ArtifactError
 
 if TYPE_CHECKING:
     import datasets
 
 WEIGHTS = "trainable.safetensors"
-COMPLETE = "complete.json"  # written last: a checkpoint without it is a half one
+KIND = "checkpoint"  # of a sealed directory: one without a seal is a half one
 STATE = "trainer_state.json"
 NAME_LENGTH = 16
 
@@ -65,28 +66,28 @@ def step_of(checkpoint: Path) -> int:
 
 
 def last_checkpoint(own: Path, identity: str, stop: int) -> Path | None:
-    """The last whole checkpoint in a run's directory, at most at step ``stop``; half ones are removed."""
+    """The last whole checkpoint in a run's directory, at most at step ``stop``; half and damaged ones are removed."""
     usable = []
     for checkpoint in own.glob("checkpoint-*"):
-        if mark(checkpoint).get("identity") != identity:
-            logger.warning("%s is no whole checkpoint of this run: removed", checkpoint)
+        try:
+            open_directory(checkpoint, KIND, {"identity": identity})
+        except ArtifactError as error:
+            logger.warning("%s is no whole checkpoint of this run: removed (%s)", checkpoint, error)
             shutil.rmtree(checkpoint)
-        elif step_of(checkpoint) <= stop:
+            continue
+        if step_of(checkpoint) <= stop:
             usable.append(checkpoint)
     return max(usable, key=step_of, default=None)
 
 
 def mark(checkpoint: Path) -> dict:
-    """What the mark of a whole checkpoint says; empty for a half one."""
-    try:
-        return json.loads((checkpoint / COMPLETE).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
+    """What the mark of a whole checkpoint says. ArtifactError, naming the file, for a half or a damaged one."""
+    return open_directory(checkpoint, KIND)[0]
 
 
 def write_mark(checkpoint: Path, content: dict) -> None:
-    with write_atomically(checkpoint / COMPLETE) as partial:
-        partial.write_text(json.dumps(content, sort_keys=True), encoding="utf-8")
+    """Say that a checkpoint is whole, and what its files' checksums are: it is written last."""
+    seal_directory(checkpoint, KIND, content)
 
 
 def history_of(checkpoint: Path) -> list[dict]:
