@@ -20,7 +20,8 @@ SOURCE = Path(__file__).parent
 PACKAGE = SOURCE.name
 # How a job starts, reports and writes: not what it computes.
 NOT_MEANT = {
-    f"{PACKAGE}.{name}" for name in ("files", "hub", "hub_requests", "jobs", "locks", "processes", "progress", "warm")
+    f"{PACKAGE}.{name}"
+    for name in ("files", "finite", "hub", "hub_requests", "jobs", "locks", "processes", "progress", "warm")
 } | {f"{PACKAGE}.artifacts.{name}" for name in ("facts", "parquet", "directories", "tsv")}
 # Of intermediate files (langneurons.artifacts): raise it when files of before can no longer be read. Every stage's
 # version depends on it.

@@ -131,3 +131,22 @@ def test_an_empty_file_is_named(tmp_path):
     (tmp_path / "t.tsv").write_text("")
     with pytest.raises(ValueError, match=r"t\.tsv: holds no header"):
         against_none(tmp_path / "t.tsv")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda text: text.replace("\t0.5\t", "\tnan\t"), "nan is no finite number"),
+        (lambda text: text.replace("\t0.5\t", "\thalf\t"), "could not convert string to float: 'half'"),
+        (lambda text: text.replace("none", "nothing", 1), "has no column 'none'"),
+        (lambda text: text[:-9], "another number of fields|could not convert"),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_named(tmp_path, change, said):
+    text = "method\tneurons\tnone\tzero\tzero_p_holm\tend\n" + "LAPE\t5\t50.0\t60.0\t0.5\t1\n" * 2
+    text = text.replace("0.5\t1\nLAPE", "0.01\t1\nLAPE", 1)
+    (tmp_path / "xnli.tsv").write_text(text)
+    assert against_none(tmp_path / "xnli.tsv")[0].higher == 1
+    (tmp_path / "xnli.tsv").write_text(change(text))
+    with pytest.raises(ValueError, match=rf"xnli\.tsv: .*({said}).*; render the table again"):
+        against_none(tmp_path / "xnli.tsv")

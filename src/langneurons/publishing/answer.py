@@ -6,8 +6,10 @@ Reads the tables' TSV alone: what is said is what was printed.
 from __future__ import annotations
 
 import csv
+import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, median
@@ -37,12 +39,16 @@ class Count:
 
 
 def read_tsv(path: str | os.PathLike) -> list[dict[str, str]]:
-    """Rows of a table's TSV; ValueError naming the file if it has no header."""
-    with open(path, encoding="utf-8", newline="") as file:
+    """Rows of a table's TSV; ValueError naming the file if it has no header, or a row of another length."""
+    with _reading(path), open(path, encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file, delimiter="\t")
         if not reader.fieldnames:
-            raise ValueError(f"{path}: holds no header; render the table again")
-        return list(reader)
+            raise ValueError("holds no header")
+        rows = list(reader)
+        for number, row in enumerate(rows, 2):
+            if None in row or None in row.values():
+                raise ValueError(f"line {number} has another number of fields than the header")
+        return rows
 
 
 def against_none(path: str | os.PathLike, alpha: float = 0.05) -> list[Count]:
@@ -50,30 +56,32 @@ def against_none(path: str | os.PathLike, alpha: float = 0.05) -> list[Count]:
 
     A row whose mask has no neuron is not compared: its intervention is none.
     """
-    rows = [row for row in read_tsv(path) if row.get("method") and row.get("neurons") != "0"]
-    counts = []
-    for column in (c.removesuffix("_p_holm") for c in (rows[0] if rows else {}) if c.endswith("_p_holm")):
-        suffix = next((s for s in ("_em", "_f1") if column.endswith(s)), "")
-        intervention = column.removesuffix(suffix)
-        compared = [row for row in rows if row[f"{column}_p_holm"]]
-        differ = [row for row in compared if float(row[f"{column}_p_holm"]) <= alpha]
-        higher = sum(float(row[column]) > float(row[f"none{suffix}"]) for row in differ)
-        values = (METRIC[suffix], intervention, len(compared), higher, len(differ) - higher)
-        counts.append(Count(NONE, Path(path).stem, *values))
-    return counts
+    with _reading(path):
+        rows = [row for row in read_tsv(path) if row.get("method") and row.get("neurons") != "0"]
+        counts = []
+        for column in (c.removesuffix("_p_holm") for c in (rows[0] if rows else {}) if c.endswith("_p_holm")):
+            suffix = next((s for s in ("_em", "_f1") if column.endswith(s)), "")
+            intervention = column.removesuffix(suffix)
+            compared = [row for row in rows if row[f"{column}_p_holm"]]
+            differ = [row for row in compared if _number(row[f"{column}_p_holm"]) <= alpha]
+            higher = sum(_number(row[column]) > _number(row[f"none{suffix}"]) for row in differ)
+            values = (METRIC[suffix], intervention, len(compared), higher, len(differ) - higher)
+            counts.append(Count(NONE, Path(path).stem, *values))
+        return counts
 
 
 def against_random(path: str | os.PathLike) -> list[Count]:
     """Counts of a table of random controls, an intervention and metric each: what does more than random neurons."""
-    rows = [row for row in read_tsv(path) if row["neurons"] != "0"]
-    counts = []
-    for intervention, metric in dict.fromkeys((row["intervention"], row["metric"]) for row in rows):
-        compared = [row for row in rows if (row["intervention"], row["metric"]) == (intervention, metric)]
-        more = [row for row in compared if row["more_than_random"] == "yes"]
-        higher = sum(float(row["difference"]) > 0 for row in more)
-        values = (NAMES.get(metric, metric), intervention, len(compared), higher, len(more) - higher)
-        counts.append(Count(RANDOM, Path(path).stem, *values))
-    return counts
+    with _reading(path):
+        rows = [row for row in read_tsv(path) if row["neurons"] != "0"]
+        counts = []
+        for intervention, metric in dict.fromkeys((row["intervention"], row["metric"]) for row in rows):
+            compared = [row for row in rows if (row["intervention"], row["metric"]) == (intervention, metric)]
+            more = [row for row in compared if row["more_than_random"] == "yes"]
+            higher = sum(_number(row["difference"]) > 0 for row in more)
+            values = (NAMES.get(metric, metric), intervention, len(compared), higher, len(more) - higher)
+            counts.append(Count(RANDOM, Path(path).stem, *values))
+        return counts
 
 
 def sentences(counts: Iterable[Count]) -> list[str]:
@@ -117,7 +125,12 @@ def paragraphs(tables: Mapping[str, tuple[str, str | os.PathLike]]) -> list[Para
         "relevance_spread": _relevance,
         "perplexity_change": _perplexity,
     }
-    return [write[kind](name, read_tsv(path)) for name, (kind, path) in tables.items() if kind in write]
+    found = []
+    for name, (kind, path) in tables.items():
+        if kind in write:
+            with _reading(path):
+                found.append(write[kind](name, read_tsv(path)))
+    return found
 
 
 def _random(name: str, rows: list[dict[str, str]]) -> Paragraph:
@@ -126,8 +139,8 @@ def _random(name: str, rows: list[dict[str, str]]) -> Paragraph:
     task = {"accuracy": "XNLI"}.get(rows[0]["metric"] if rows else "", "XQuAD")
     said = [f"{len(more)} of {len(acting)} comparisons do more than on as many random neurons."]
     if acting:
-        own = mean(abs(float(row["own"]) - float(row["none"])) for row in acting)
-        random = mean(abs(float(row["random_mean"]) - float(row["none"])) for row in acting)
+        own = mean(abs(_number(row["own"]) - _number(row["none"])) for row in acting)
+        random = mean(abs(_number(row["random_mean"]) - _number(row["none"])) for row in acting)
         said.append(
             f"On average an intervention moves the metric by {own:.2f} points with the language's own neurons, and by "
             f"{random:.2f} with random ones (mean over the draws)."
@@ -143,14 +156,14 @@ def _split_half(name: str, rows: list[dict[str, str]]) -> Paragraph:
     found = [row for row in rows if row["jaccard"]]
     said = []
     if found:
-        ordered = sorted(found, key=lambda row: float(row["jaccard"]))
+        ordered = sorted(found, key=lambda row: _number(row["jaccard"]))
         low, high = ordered[0], ordered[-1]
-        index = median(float(row["jaccard"]) for row in found)
+        index = median(_number(row["jaccard"]) for row in found)
         said.append(
             f"Over {len(found)} sets of neurons the median Jaccard index of the two halves is "
-            f"{index:.2f}, from {float(low['jaccard']):.2f} ({_place(low)}) to "
-            f"{float(high['jaccard']):.2f} ({_place(high)}); of two random sets of these sizes at most "
-            f"{max(float(row['jaccard_random']) for row in found):.3f} is expected."
+            f"{index:.2f}, from {_number(low['jaccard']):.2f} ({_place(low)}) to "
+            f"{_number(high['jaccard']):.2f} ({_place(high)}); of two random sets of these sizes at most "
+            f"{max(_number(row['jaccard_random']) for row in found):.3f} is expected."
         )
     if len(found) < len(rows):
         said.append(f"{len(rows) - len(found)} languages have no neuron in either half.")
@@ -159,7 +172,7 @@ def _split_half(name: str, rows: list[dict[str, str]]) -> Paragraph:
 
 def _relevance(name: str, rows: list[dict[str, str]]) -> Paragraph:
     noise = [row for row in rows if row["note"]]
-    ratios = [float(row["ratio"]) for row in rows if row["ratio"]]
+    ratios = [_number(row["ratio"]) for row in rows if row["ratio"]]
     said = f"In {len(rows) - len(noise)} of {len(rows)} cases it does"
     if ratios:
         said += f"; the ratio of its spread to sampling noise goes from {min(ratios):.2g} to {max(ratios):.3g}"
@@ -171,8 +184,8 @@ def _relevance(name: str, rows: list[dict[str, str]]) -> Paragraph:
 
 def _perplexity(name: str, rows: list[dict[str, str]]) -> Paragraph:
     acting = [row for row in rows if row["neurons"] != "0"]
-    own = [float(r["bits_per_byte_change"]) for r in acting if r["language"] == r["zeroed"]]
-    other = [float(r["bits_per_byte_change"]) for r in acting if r["language"] != r["zeroed"]]
+    own = [_number(r["bits_per_byte_change"]) for r in acting if r["language"] == r["zeroed"]]
+    other = [_number(r["bits_per_byte_change"]) for r in acting if r["language"] != r["zeroed"]]
     said = "No language that has neurons was measured on its own text and on others'."
     if own and other:
         said = (
@@ -180,6 +193,26 @@ def _perplexity(name: str, rows: list[dict[str, str]]) -> Paragraph:
             f"the text of other languages by {mean(other):+.4f} (means over {len(own)} and {len(other)} pairs)."
         ).replace("-", "−")
     return "Does a language suffer most from losing its own neurons?", said
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is no finite number")
+    return value
+
+
+@contextmanager
+def _reading(path: str | os.PathLike) -> Iterator[None]:
+    """Name the table in whatever is wrong with its columns and numbers."""
+    try:
+        yield
+    except KeyError as error:
+        raise ValueError(f"{path}: has no column {error}; render the table again") from None
+    except ValueError as error:
+        if str(path) in str(error):
+            raise
+        raise ValueError(f"{path}: {error}; render the table again") from None
 
 
 def _place(row: Mapping[str, str]) -> str:

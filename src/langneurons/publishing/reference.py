@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 from collections.abc import Iterable, Mapping
 from importlib import resources
@@ -179,6 +180,9 @@ def _column(cell: Cell) -> dict[str, str]:
 
 def _number(path: str | os.PathLike, column: str, text: str) -> float:
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
-        raise ValueError(f"{path}: {column} is {text!r}; render the table again") from None
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"{path}: {column} is {text!r}; render the table again")
+    return value
