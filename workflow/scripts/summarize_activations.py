@@ -12,4 +12,5 @@ with job(snakemake.log[0]):
     counts, metadata = read_counts(snakemake.input[0], own | {"shards": list(p.shards)})
     table = summarize(counts, p.percentiles, p.site, metadata["activation"], p.estimate)
     own |= {"model": metadata["model"], "site": p.site, "estimate": p.estimate, "tokens": counts.tokens}
-    write_statistics(snakemake.output[0], table, own | {"percentiles": list(p.percentiles)})
+    own |= {"percentiles": list(p.percentiles), "dtype": counts.dtype}
+    write_statistics(snakemake.output[0], table, own)

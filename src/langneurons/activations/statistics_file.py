@@ -22,7 +22,7 @@ def write_statistics(path: str | os.PathLike, table: pa.Table, facts: Mapping[st
     """Write the table of ``statistics.summarize``, a row per neuron.
 
     ``facts``: ``model`` (digest), ``model_key``, ``language``, ``site`` (gate: z; act: a), ``estimate``,
-    ``percentiles`` and ``tokens``; the columns' units are added. ValueError, naming the file, the column and the first
+    ``percentiles``, ``tokens`` and ``dtype`` (the data type that was counted); the columns' units are added. ValueError, naming the file, the column and the first
     neuron, for a value that is not finite.
     """
     value = {"gate": "z (pre-activation)", "act": "a (activation)"}.get(facts.get("site"), "the neuron's value")
