@@ -103,6 +103,18 @@ def test_within_peft(prompts, kind):
         assert generate_answers(model, prompts, NEW, [], 0, 10_000) != expected
 
 
+def test_a_frozen_head_reads_contiguous_input(prompts):
+    """torch.matmul copies a head that needs no gradient once per row of a slice that is not contiguous."""
+    model, seen = with_lora(build("llama")), []
+    head = model.get_output_embeddings()
+    assert not head.weight.requires_grad
+    hook = head.register_forward_hook(lambda _module, given, _output: seen.append(given[0].is_contiguous()))
+    generate_answers(model, prompts, 3, [], 0, 10_000)
+    hook.remove()
+    assert len(seen) == 3 and all(seen)
+    assert not head._forward_pre_hooks  # what generation added is gone
+
+
 def test_faults():
     model = build("llama")
     assert generate_answers(model, [], 3, [2], 0, 10) == []

@@ -17,15 +17,27 @@ from langneurons.tasks.xnli import pad_right
 
 @contextmanager
 def inference(model: torch.nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients; each module's own mode returns afterwards."""
+    """Evaluation mode without gradients; each module's own mode returns afterwards.
+
+    The output head gets contiguous input: of the slice that ``logits_to_keep`` makes, torch.matmul would copy a frozen
+    head, as every adapter leaves it, once per row of the batch.
+    """
     training = [module for module in model.modules() if module.training]
     model.eval()
+    head = model.get_output_embeddings()
+    hook = None if head is None else head.register_forward_pre_hook(_contiguous)
     try:
         with torch.inference_mode():
             yield
     finally:
+        if hook is not None:
+            hook.remove()
         for module in training:
             module.training = True
+
+
+def _contiguous(_module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    return inputs[0].contiguous(), *inputs[1:]
 
 
 def batches_by_length(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
