@@ -22,8 +22,8 @@ def write_statistics(path: str | os.PathLike, table: pa.Table, facts: Mapping[st
     """Write the table of ``statistics.summarize``, a row per neuron.
 
     ``facts``: ``model`` (digest), ``model_key``, ``language``, ``site`` (gate: z; act: a), ``estimate``,
-    ``percentiles``, ``tokens`` and ``dtype`` (the data type that was counted); the columns' units are added. ValueError, naming the file, the column and the first
-    neuron, for a value that is not finite.
+    ``percentiles``, ``tokens`` and ``dtype`` (the data type that was counted); the columns' units are added.
+    ValueError, naming the file, the column and the first neuron, for a value that is not finite.
     """
     value = {"gate": "z (pre-activation)", "act": "a (activation)"}.get(facts.get("site"), "the neuron's value")
     units = {"layer": "from 0", "neuron": "from 0", "tokens": "tokens", "positive": "share of tokens, 0 to 1"}
