@@ -114,6 +114,7 @@ def ask_snakemake(
     """
     import yaml
     from snakemake.api import SnakemakeApi
+    from snakemake.cli import parse_size_in_bytes
     from snakemake.resources import Resources
     from snakemake.settings.types import (
         ConfigSettings,
@@ -121,6 +122,7 @@ def ask_snakemake(
         GroupSettings,
         OutputSettings,
         Quietness,
+        RerunTrigger,
         ResourceSettings,
     )
 
@@ -143,7 +145,14 @@ def ask_snakemake(
             ),
         )
         try:
-            dag_api = workflow_api.dag(DAGSettings(targets=set(targets)))
+            # What reruns a job is the profile's to say: without it, a file's date would, as of any fresh checkout.
+            dag = DAGSettings(
+                targets=set(targets),
+                rerun_triggers=RerunTrigger.parse_choices_set(options["rerun-triggers"]),
+                max_checksum_file_size=parse_size_in_bytes(options["max-checksum-file-size"]),
+                force_incomplete=options["rerun-incomplete"],
+            )
+            dag_api = workflow_api.dag(dag)
             groups = GroupSettings(group_components=options["group-components"])
             dag_api.execute_workflow(executor="dryrun", group_settings=groups)
         except Exception as error:
