@@ -20,15 +20,27 @@ def hold(place: str | os.PathLike) -> None:
     a file system without locks one line says so.
     """
     place = Path(os.path.abspath(place))
-    path = place.with_name(f".{place.name.removeprefix('.')}.lock")
+    _hold(place.with_name(f".{place.name.removeprefix('.')}.lock"), f"{place}: HOLDER is downloading into it now")
+
+
+def hold_directory(directory: str | os.PathLike) -> None:
+    """Hold a run's directory of results or resources: two runs, of two configurations, would mix their files in it.
+
+    The lock is ``.run.lock`` in the directory. ValueError as ``hold``.
+    """
+    place = Path(os.path.abspath(directory))
+    _hold(place / ".run.lock", f"{place}: HOLDER is another run that writes into it now")
+
+
+def _hold(path: Path, refusal: str) -> None:
     if path in _held and _is(path, _held[path]):
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    _held[path] = _locked(path, place)
+    _held[path] = _locked(path, refusal)
     atexit.register(_release, path, _held[path], os.getpid())
 
 
-def _locked(path: Path, place: Path) -> int:
+def _locked(path: Path, refusal: str) -> int:
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
@@ -36,10 +48,8 @@ def _locked(path: Path, place: Path) -> int:
         except BlockingIOError:
             holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip() or "another process"
             os.close(descriptor)
-            raise ValueError(
-                f"{place}: {holder} is downloading into it now; let it end, or end it (make unlock END=1), and run "
-                "again"
-            ) from None
+            told = f"{refusal.replace('HOLDER', holder)}; let it end, or end it (make unlock END=1), and run again"
+            raise ValueError(told) from None
         except OSError as error:
             if error.errno not in WITHOUT:
                 os.close(descriptor)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -41,15 +42,18 @@ def unlock(directory, *arguments):
     return subprocess.run(words, env=os.environ | {"PYTHONPATH": str(ROOT / "src")}, capture_output=True, text=True)
 
 
-def held_run(tmp_path, run, wait):
-    """A started Snakemake of the directory ``run``, whose job waits while the file ``wait`` is there."""
+def held_run(tmp_path, run, wait, *arguments):
+    """A started Snakemake of the directory ``run``, whose job waits while the file ``wait`` is there.
+
+    ``arguments``: instead of the target.
+    """
     (tmp_path / "hold").mkdir(exist_ok=True)
     (tmp_path / "hold/sitecustomize.py").write_text(WAIT, encoding="utf-8")
     wait.touch()
     run.mkdir()
     paths = f"{ROOT / 'src'}:{tmp_path / 'hold'}"
     started = subprocess.Popen(
-        command(run, TARGET),
+        command(run, *(arguments or [TARGET])),
         env=os.environ | {"PYTHONPATH": paths, "WAIT": str(wait)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -90,6 +94,31 @@ def test_two_runs_at_once_and_a_killed_one(tmp_path):
     assert again.returncode == 0, again.stdout
     assert (run / TARGET).is_file()
     assert unlock(run).stdout == "Nothing is locked here.\n"
+
+
+@pytest.mark.parametrize("key", ["results", "resources"])
+def test_two_runs_that_share_a_directory_do_not_mix_their_files(tmp_path, key):
+    """Two working directories, so Snakemake's own locks say nothing: a merge took a shard of either configuration."""
+    wait, shared = tmp_path / "wait", tmp_path / "shared"
+    target = str(shared / "corpus/en/0000.parquet") if key == "resources" else TARGET
+    arguments = [target, "--config", f"{key}={shared}"]
+    first = held_run(tmp_path, tmp_path / "one", wait, *arguments)
+    try:
+        (tmp_path / "two").mkdir()
+        second = call(tmp_path / "two", *arguments)
+        assert second.returncode == 1 and "Traceback" not in second.stdout
+        said = rf"{shared}: process {first.pid} of \S+ is another run that writes into it now; let it end"
+        assert re.search(said, second.stdout), second.stdout
+        assert call(tmp_path / "two", "--dry-run", *arguments).returncode == 0
+        wait.unlink()
+        assert first.wait(120) == 0
+        assert call(tmp_path / "two", *arguments).returncode == 0
+        assert not list(shared.rglob("*.lock"))
+    finally:
+        wait.unlink(missing_ok=True)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(first.pid, signal.SIGKILL)
+        first.wait()
 
 
 def test_a_job_that_outlived_snakemake_is_named_and_ended_on_request(tmp_path):

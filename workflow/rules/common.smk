@@ -16,6 +16,7 @@ from langneurons.conditions import (
 )
 from langneurons.config import ConfigError, load_config
 from langneurons.config_files import check_files
+from langneurons.locks import hold_directory
 from langneurons.models.checks import needs_of, needs_text, unusable
 from langneurons.models.sources import snapshot_sources
 from langneurons.paths import Paths
@@ -44,12 +45,23 @@ onstart:
                 f"{key}: nothing can be written in {folder}. Make it writable (chmod -R u+w {folder}), "
                 f"or name another directory: --config {key}=DIRECTORY"
             )
+    if workflow.is_main_process:
+        hold_directories(settings.results, settings.resources)
     if workflow.is_main_process and not workflow.touch:
         if refused := unusable_snapshots(list(workflow.dag.needrun_jobs())):
             raise WorkflowError("\n".join(["The models cannot be used as configured:", *refused]))
         downloads = [job for job in workflow.dag.needrun_jobs() if job.rule.name.startswith("download_")]
         if told := obstacle_at_the_hub(downloads):
             raise WorkflowError(told)
+
+
+def hold_directories(*directories):
+    """Refuse a second run, from wherever it is called, that would write into the same directories."""
+    for directory in directories:
+        try:
+            hold_directory(directory)
+        except ValueError as error:
+            raise WorkflowError(str(error))
 
 
 def one_of(words):
