@@ -81,6 +81,9 @@ def test_another_kind_a_plain_file_and_a_missing_one_are_refused(file, tmp_path)
         read_parquet(tmp_path / "plain.parquet", "statistics")
     with pytest.raises(ArtifactError, match="no such file"):
         read_parquet(tmp_path / "none.parquet", "statistics")
+    (tmp_path / "folder.parquet").mkdir()
+    with pytest.raises(ArtifactError, match=r"folder\.parquet: is a directory where a file was expected; remove it"):
+        read_parquet(tmp_path / "folder.parquet", "statistics")
     with pytest.raises(ArtifactError, match="has no column p90"):
         read_parquet(file, "statistics", columns=["p90"])
 
@@ -141,7 +144,7 @@ def test_every_damaged_directory_is_found(folder):
                 open_directory(folder, "adapter")
         (folder / name).write_bytes(whole)
     (folder / "more.safetensors").touch()
-    with pytest.raises(ArtifactError, match=r"more\.safetensors: was not written"):
+    with pytest.raises(ArtifactError, match=r"more\.safetensors: was not written with the others; take it out"):
         open_directory(folder, "adapter")
     (folder / "more.safetensors").unlink()
     (folder / "weights.safetensors").unlink()

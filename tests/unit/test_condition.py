@@ -104,15 +104,17 @@ def test_files_of_another_job_are_refused(snapshots, tmp_path):
     own, _ = snapshots
     model = load_base(own)
     mask, statistics = tmp_path / "mask.parquet", tmp_path / "vi.parquet"
-    mask_of(own).write(mask, model_key="tiny")
+    mask_of(own).write(mask, model_key="tiny", settings={"top_fraction": 0.05})
     columns = {"layer": np.repeat([0, 1], NEURONS), "neuron": np.tile(np.arange(NEURONS), 2), "mean": np.ones(48)}
 
-    def refused(message, name="mean@lape-set1"):
+    def refused(message, name="mean@lape-set1", settings=None):
         with pytest.raises(ValueError, match=message):
-            intervention(model, own, of(name), mask, statistics, "act", {"site": "gate"})
+            intervention(model, own, of(name), mask, statistics, "act", {"site": "gate"}, settings)
 
     statistics_file(statistics, columns, "tiny", "vi", site="gate")
     refused(r"vi\.parquet: does not say its model")
+    said = r"mask\.parquet: settings is \{'top_fraction': 0\.05\}, \{'top_fraction': 0\.01\} was expected"
+    refused(said, settings={"top_fraction": 0.01})
     refused(r"mask\.parquet: method is 'lape-set1', 'lape-set6' was expected", "mean@lape-set6")
     statistics_file(statistics, columns, "tiny", "hi", site="gate")
     refused(r"vi\.parquet: language is 'hi', 'vi' was expected")

@@ -210,13 +210,19 @@ def identification_input(wildcards):
     return {"activations": [paths.activations(wildcards.model, language) for language in languages]}
 
 
-def method_params(wildcards):
-    """The method's own keys, and the languages that its set or comparison stands for."""
-    spec = settings.methods[wildcards.method]
-    chosen = spec.model_dump(exclude={"set", "like"}) | {"languages": method_languages(settings, wildcards.method)}
+def method_settings(method):
+    """The method's own keys, and the languages that its set or comparison stands for; None for no method."""
+    if method is None:
+        return None
+    spec = settings.methods[method]
+    chosen = spec.model_dump(exclude={"set", "like"}) | {"languages": method_languages(settings, method)}
     if spec.kind == "random":
-        chosen["references"] = random_references(settings, wildcards.method)
+        chosen["references"] = random_references(settings, method)
     return chosen
+
+
+def method_params(wildcards):
+    return method_settings(wildcards.method)
 
 
 def task_languages(task):

@@ -27,6 +27,7 @@ rule finetune:
         quantization=model_setting("quantization"),
         dtype=model_setting("dtype"),
         finetuning=finetuning_params,
+        method=lambda wildcards: method_settings(split_finetuning(wildcards.finetuning)[1]),
         attention_targets=model_setting("attention_targets"),
         repository=lambda wildcards: getattr(settings.models[wildcards.model], "repository", None),
         revision=lambda wildcards: getattr(settings.models[wildcards.model], "revision", None),

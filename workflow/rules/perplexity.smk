@@ -27,6 +27,7 @@ rule measure_perplexity:
     params:
         version=version_of("measure_perplexity"),
         languages=lambda wildcards: method_languages(settings, wildcards.method),
+        method=method_params,
         quantization=model_setting("quantization"),
         dtype=model_setting("dtype"),
         site=settings.interventions.site,

@@ -5,7 +5,7 @@ from langneurons.jobs import fix_threads, job
 with job(snakemake.log[0], snakemake.threads):
     from langneurons.conditions import Condition
     from langneurons.evaluation.condition import evaluate_xnli, evaluate_xquad, intervention, write_condition
-    from langneurons.finetuning.adapters import load_adapter
+    from langneurons.finetuning.adapters import load_adapter, trained_with
     from langneurons.models.loading import load_base, load_tokenizer, open_snapshot, snapshot_digest
     from langneurons.tasks.files import read_task
 
@@ -19,10 +19,15 @@ with job(snakemake.log[0], snakemake.threads):
     base = load_base(inputs.model, kind, p.quantization, p.dtype)
     digest = snapshot_digest(inputs.model)
     trained = {"base_model": condition.model, "task": condition.task, "finetuning": condition.finetuning}
-    trained |= {"quantization": p.quantization, "dtype": p.dtype}
+    trained |= {
+        "quantization": p.quantization,
+        "dtype": p.dtype,
+        "settings": trained_with(p.finetuning),
+        "seed": p.seed,
+    }
     model = load_adapter(base, inputs.adapter, digest, trained)
     context, neurons = intervention(
-        model, inputs.model, condition, inputs.get("mask"), inputs.get("statistics"), p.site, p.statistics
+        model, inputs.model, condition, inputs.get("mask"), inputs.get("statistics"), p.site, p.statistics, p.method
     )
     batch_tokens, where = snakemake.resources.batch_tokens, "/".join(vars(condition).values())
     with context:

@@ -20,6 +20,7 @@ with job(snakemake.log[0], snakemake.threads):
         task=wildcards.task,
         finetuning=wildcards.finetuning,
         mask_path=inputs.get("mask"),
+        mask_settings=p.method,
         validation_path=inputs.get("validation"),
         train_facts=task_facts(inputs.train),
         validation_facts=task_facts(inputs.validation) if inputs.get("validation") else None,

@@ -11,7 +11,7 @@ with job(snakemake.log[0]):
     files = {code: list(snakemake.input[code]) for code in spec["languages"]}
     shards = [Path(path).stem for path in next(iter(files.values()))]
     mask = identify(wildcards.method, spec, files, wildcards.model, shards)
-    mask.write(snakemake.output[0], model_key=wildcards.model, half=wildcards.half)
+    mask.write(snakemake.output[0], model_key=wildcards.model, half=wildcards.half, settings=spec)
     for language in mask.languages:
         print(f"{language}: {mask.count(language)} neurons")
     print(mask.details)

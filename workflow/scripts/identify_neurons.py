@@ -14,7 +14,7 @@ with job(snakemake.log[0]):
         mask = identify(
             method, spec, dict(zip(spec["languages"], files, strict=True)), model, list(snakemake.params.shards)
         )
-    mask.write(snakemake.output[0], model_key=model)
+    mask.write(snakemake.output[0], model_key=model, settings=spec)
     for language in mask.languages:
         print(f"{language}: {mask.count(language)} neurons")
     print(mask.details)

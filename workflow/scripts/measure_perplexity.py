@@ -12,7 +12,7 @@ with job(snakemake.log[0], snakemake.threads):
     p, wildcards, folder = snakemake.params, snakemake.wildcards, snakemake.input.model
     open_snapshot(folder, wildcards.model)
     own = {"model_key": wildcards.model}
-    expected = own | {"model": snapshot_digest(folder), "method": wildcards.method, "languages": list(p.languages)}
+    expected = own | {"model": snapshot_digest(folder), "method": wildcards.method, "settings": p.method}
     mask = NeuronMask.read(snakemake.input.mask, expected)
     own |= {"shard": "heldout", "tokenizer": tokenizer_digest(folder)}
     texts = {

@@ -63,8 +63,9 @@ def open_directory(
     compare(folder, facts, expected)
     files, found = content["files"], _sealed(folder)
     for name in sorted(set(files) ^ set(found)):
-        wrong = "is missing" if name in files else "was not written with the others"
-        raise ArtifactError(f"{folder / name}: {wrong}; delete {folder} and run snakemake again")
+        if name not in files:
+            raise ArtifactError(f"{folder / name}: was not written with the others; take it out of {folder}")
+        raise ArtifactError(f"{folder / name}: is missing; delete {folder} and run snakemake again")
     for name, digest in files.items():
         if names is not None and name not in names:
             continue

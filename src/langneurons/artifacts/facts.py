@@ -69,6 +69,14 @@ def compare(path: str | os.PathLike, facts: Mapping[str, Any], expected: Mapping
         raise ArtifactError(f"{path}: {'; '.join(wrong)}. It is another job's file, or out of date: {AGAIN}")
 
 
+def check_there(path: str | os.PathLike) -> None:
+    """ArtifactError unless ``path`` is a file: it is missing, or a directory has its name."""
+    if os.path.isdir(path):
+        raise ArtifactError(f"{path}: is a directory where a file was expected; remove it and run snakemake again")
+    if not os.path.isfile(path):
+        raise ArtifactError(f"{path}: no such file; run snakemake, which makes it")
+
+
 def _word(name: str) -> str:
     return name.replace("_", " ")
 

@@ -11,13 +11,12 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from langneurons.artifacts.facts import AGAIN, ArtifactError, block, compare, parse_block
+from langneurons.artifacts.facts import AGAIN, ArtifactError, block, check_there, compare, parse_block
 from langneurons.files import write_atomically
 
 KEY = "langneurons"
@@ -100,8 +99,7 @@ def read_facts(path: str | os.PathLike, kind: str, expected: Mapping[str, Any] |
 
 def verify(path: str | os.PathLike) -> None:
     """ArtifactError unless the file is there, whole, and its bytes have the checksum that it carries."""
-    if not Path(path).is_file():
-        raise ArtifactError(f"{path}: no such file; run snakemake, which makes it")
+    check_there(path)
     place = _place_of_checksum(path)
     with open(path, "rb") as file:
         file.seek(place)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from langneurons.artifacts.facts import AGAIN, ArtifactError, compare
+from langneurons.artifacts.facts import AGAIN, ArtifactError, check_there, compare
 from langneurons.files import write_atomically
 
 CHECKSUM = "checksum"
@@ -43,8 +43,7 @@ def read_tsv(
     ``columns``: those that must be there; ``expected``: the value that a column must have in every row. ArtifactError,
     naming the file, if it is missing, damaged, lacks a column, or is not the expected one.
     """
-    if not Path(path).is_file():
-        raise ArtifactError(f"{path}: no such file; run snakemake, which makes it")
+    check_there(path)
     try:
         text = Path(path).read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:

@@ -28,13 +28,14 @@ def intervention(
     statistics: str | None,
     site: str | None,
     expected_statistics: Mapping | None = None,
+    method_settings: Mapping | None = None,
 ):
     """A context manager for the condition's intervention on ``model``, and how many neurons it overwrites.
 
     ``model_path``: the snapshot that ``model`` was loaded from. ``none`` gives a context that does nothing and 0
     neurons; a language without neurons likewise. ``expected_statistics``: further facts that the statistics must have
-    (``site``, ``estimate``). ValueError on a mask of another method or model, of the same shape or not, and on
-    statistics of another language or model.
+    (``site``, ``estimate``); ``method_settings``: what the mask must have been made with. ValueError on a mask of
+    another method, model or settings, of the same shape or not, and on statistics of another language or model.
     """
     from langneurons.models.loading import snapshot_digest
     from langneurons.models.neurons import find_neurons
@@ -43,7 +44,8 @@ def intervention(
     if method is None:
         return contextlib.nullcontext(), 0
     sites, digest = find_neurons(model), snapshot_digest(model_path)
-    found = NeuronMask.read(mask, {"method": method, "model_key": condition.model, "model": digest})
+    said = {"method": method, "model_key": condition.model, "model": digest}
+    found = NeuronMask.read(mask, said | ({"settings": method_settings} if method_settings else {}))
     found.check_model(len(sites.layers), sites.neurons_per_layer, digest)
     neurons = found.neurons(condition.language)
     expected = {"language": condition.language, "model_key": condition.model, "model": digest}

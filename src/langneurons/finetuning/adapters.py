@@ -68,7 +68,7 @@ def load_adapter(
     """Put the adapter in ``directory`` on ``base`` by plain PEFT; evaluation mode, nothing trains.
 
     ``base_digest``: of the snapshot that ``base`` was loaded from; ``expected``: further metadata that the adapter must
-    have (``base_model``, ``task``, ``finetuning``, ``quantization``, ``dtype``).
+    have (``base_model``, ``task``, ``finetuning``, ``quantization``, ``dtype``, ``settings``, ``seed``).
 
     Raises ValueError if the directory holds no adapter, one whose files are damaged or not those that were written
     with it, one for another kind of model or another snapshot, one that is not the expected one, or one with a weight
@@ -91,6 +91,11 @@ def load_adapter(
         odd = sorted(set(held) ^ wanted)[0]
         raise ValueError(f"{directory}: the adapter belongs to another model or task ({odd} has no counterpart)")
     return model.eval()
+
+
+def trained_with(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a fine-tuning's settings those that its weights depend on, as the adapter's metadata hold them."""
+    return {name: value for name, value in settings.items() if name != "validation"}
 
 
 def adapter_tensors(peft_model: PeftModel) -> dict[str, torch.Tensor]:

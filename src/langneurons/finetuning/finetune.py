@@ -38,6 +38,7 @@ def finetune(
     gradient_checkpointing: bool = False,
     train_facts: Mapping | None = None,
     validation_facts: Mapping | None = None,
+    mask_settings: Mapping | None = None,
 ) -> list[dict]:
     """Train LoRA on attention, and on the mask's neurons, and write the adapter (paper, appendix B.3) and its curve.
 
@@ -46,15 +47,15 @@ def finetune(
     ``repository`` and ``revision`` where on the Hub it is from; ``attention_targets`` its attention's modules that are
     adapted, None for its architecture's own; ``prompt`` is XQuAD's, ``separator`` XNLI's. The first
     ``settings["validation"]`` examples of ``validation_path`` give the validation loss. ``train_facts`` and
-    ``validation_facts``: the language and the split that these files must be of. Returns the curve
-    (``training.train``).
+    ``validation_facts``: the language and the split that these files must be of; ``mask_settings``: what the mask must
+    have been made with. Returns the curve (``training.train``).
 
     Raises ValueError for a mask of another model or method, for other task data than said, and for validation questions
     of XQuAD that train, and what ``train`` and ``save_adapter`` raise.
     """
     import functools
 
-    from langneurons.finetuning.adapters import save_adapter
+    from langneurons.finetuning.adapters import save_adapter, trained_with
     from langneurons.finetuning.card import model_card
     from langneurons.finetuning.curves import write_curve
     from langneurons.finetuning.masked_lora import add_lora
@@ -89,7 +90,7 @@ def finetune(
     languages, method = split_finetuning(finetuning)
     metadata = {"base_model": name, "base_digest": digest, "task": task, "finetuning": finetuning, "seed": seed}
     metadata |= {"base_repository": repository, "base_revision": revision}
-    metadata |= {"settings": {k: v for k, v in settings.items() if k != "validation"}}
+    metadata |= {"settings": trained_with(settings)}
     metadata |= {"quantization": quantization, "dtype": dtype}
     metadata |= {"max_tokens": max_tokens}
     if task == "xnli":
@@ -100,7 +101,8 @@ def finetune(
     metadata |= {"attention_targets": list(targets)}
     rows = None
     if method:
-        mask = NeuronMask.read(mask_path, {"method": method, "model_key": name})
+        expected = {"method": method, "model_key": name} | ({"settings": mask_settings} if mask_settings else {})
+        mask = NeuronMask.read(mask_path, expected)
         sites = find_neurons(model)
         try:
             mask.check_model(len(sites.layers), sites.neurons_per_layer, digest)

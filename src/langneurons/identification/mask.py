@@ -111,8 +111,8 @@ class NeuronMask:
     def write(self, path: str | os.PathLike, **facts: Any) -> None:
         """Write the Parquet file: layer, neuron (int32), language, score (float64), by language, layer, neuron.
 
-        ``facts``: what the file says of itself beside the mask's own: ``model_key`` and, of half of the text, ``half``
-        (``even`` or ``odd``).
+        ``facts``: what the file says of itself beside the mask's own: ``model_key``, ``settings`` (the method's keys in
+        the configuration) and, of half of the text, ``half`` (``even`` or ``odd``).
         """
         import pyarrow as pa
 
@@ -137,8 +137,8 @@ class NeuronMask:
         """Read what ``write`` wrote.
 
         ArtifactError, naming the file, if it is missing, damaged, no neuron mask, or if its facts (``method``,
-        ``languages``, ``model``, ``model_key``) are not the ``expected`` ones, or if it is of half of the text and no
-        ``half`` is expected; ValueError, naming it too, for parts that do not fit each other.
+        ``languages``, ``model``, ``model_key``, ``settings``) are not the ``expected`` ones, or if it is of half of the
+        text and no ``half`` is expected; ValueError, naming it too, for parts that do not fit each other.
         """
         from langneurons.artifacts.parquet import read_parquet
 
