@@ -22,6 +22,7 @@ NEEDS = {
     "quantization": "none",
     "dtype": "float32",
     "classification": True,
+    "lengths": {"corpus.block": [64, 0]},
     "attention_targets": None,
     "targets": {"xnli": ["gate_proj"]},
 }
@@ -313,8 +314,15 @@ def test_needs_are_the_configurations(demo_settings):
     finetunings = {(key, "xnli"): ["base", "en@lape-set1"], (key, "xquad"): ["base"], ("other", "xquad"): ["x@y"]}
     needs = needs_of(demo_settings, key, finetunings)
     assert json.loads(json.dumps(needs)) == needs
-    assert needs == NEEDS | {"key": key}
+    block, tasks = demo_settings.corpus.block, demo_settings.tasks
+    lengths = {
+        "corpus.block": [block, 0],
+        "tasks.xnli.max_tokens": [tasks.xnli.max_tokens, 0],
+        "tasks.xquad.max_tokens": [tasks.xquad.max_tokens, tasks.xquad.max_new_tokens],
+    }
+    assert needs == NEEDS | {"key": key, "lengths": lengths}
     assert needs_of(demo_settings, key, {})["attention_targets"] == []
+    assert needs_of(demo_settings, key, {})["lengths"] == {"corpus.block": [block, 0]}
 
 
 @pytest.fixture

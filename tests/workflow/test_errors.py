@@ -242,7 +242,7 @@ def models(**sections):
 
 
 def test_a_snapshot_that_cannot_be_used_stops_before_any_job(tmp_path):
-    """A Mixtral, a phi3 without a gate_proj of its own, modules of attention that Llama does not have."""
+    """A Mixtral, a phi3 without a gate_proj of its own, modules that Llama does not have, 16 positions."""
     from langneurons.demo.pretraining import build_model, train_tokenizer
 
     (run := tmp_path / "run").mkdir()
@@ -251,6 +251,7 @@ def test_a_snapshot_that_cannot_be_used_stops_before_any_job(tmp_path):
     build_model(shape | {"head_dim": 32, "vocabulary": 300}, seed=3).save_pretrained(str(tmp_path / "llama"))
     config = json.loads((tmp_path / "llama/config.json").read_text())
     edits = {"mixtral": {"model_type": "mixtral", "num_local_experts": 8}, "phi3": {"model_type": "phi3"}}
+    edits["short"] = {"max_position_embeddings": 16}
     for name, edit in edits.items():
         shutil.copytree(tmp_path / "llama", tmp_path / name)
         (tmp_path / name / "config.json").write_text(json.dumps(config | edit))
@@ -263,6 +264,7 @@ def test_a_snapshot_that_cannot_be_used_stops_before_any_job(tmp_path):
         "finetuning.xnli.targets: the feed-forward layers of models.phi3 are fused, without gate_proj of their own",
         "models.llama.attention_targets: layer 0's attention of the model in",
         "no query_key_value; write some of q_proj, k_proj, v_proj, o_proj",
+        f"; the model in {tmp_path}/short has 16 positions (max_position_embeddings in its config.json): write at",
     ):
         assert line in done.stdout
     assert "Traceback" not in done.stdout

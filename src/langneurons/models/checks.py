@@ -15,11 +15,13 @@ from typing import Any
 
 from langneurons.models.architectures import ARCHITECTURES, EXPERT_KEYS, PLACE, Architecture
 from langneurons.models.headers import Tensor, read_json, read_tensors
+from langneurons.models.positions import check_attention, check_positions, check_rope, lengths_of
 from langneurons.models.strict import PREFIXES, check_dtypes, prefixed
-from langneurons.models.token_ids import check_token_ids, embedding_rows
+from langneurons.models.token_ids import check_end_of_text, check_token_ids, embedding_rows
 
 NEEDED = ("config.json", "tokenizer.json", "tokenizer_config.json")
 HIDDEN = ("hidden_size", "n_embd", "n_embed", "d_model")
+KEYS = ("models.", "finetuning.", "corpus.", "tasks.")  # messages that begin with a key of the configuration
 NF4 = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True}
 
 
@@ -45,9 +47,10 @@ def check_files(path: str | os.PathLike, needs: Mapping[str, Any] | None = None)
     """Refuse a snapshot that no job could use, or that what is configured (``needs``: ``needs_of``) could not.
 
     ValueError, one line that names the file, for: a file that is missing, not whole or a Git LFS pointer; an unknown
-    architecture or an odd width of heads; tensors that are not those of the index, of as many layers as config.json
-    says, or of a floating-point type; tokens outside the embedding; and, with ``needs``, weights that are quantised
-    in another way, and modules that fine-tuning is to adapt and the model does not have.
+    architecture or an odd width of heads; positions and attention of another kind than config.json seems to say;
+    tensors that are not those of the index, of as many layers as config.json says, or of a floating-point type; tokens
+    outside the embedding and no end-of-text token; and, with ``needs``, weights that are quantised in another way, rows
+    longer than the model's positions, and modules that fine-tuning is to adapt and the model does not have.
     """
     try:
         folder = check_snapshot(path)
@@ -59,6 +62,7 @@ def check_files(path: str | os.PathLike, needs: Mapping[str, Any] | None = None)
         if not config.get("quantization_config"):
             _check_widths(folder, entry, text, tensors)
         check_token_ids(folder, config, text, embedding_rows(folder, tensors))
+        check_end_of_text(folder)
         if needs:
             _check_attention(folder, entry, tensors, needs)
     except OSError as error:
@@ -73,7 +77,10 @@ def check_config(path: str | os.PathLike, needs: Mapping[str, Any] | None = None
     text = config.get(entry.text_config) if entry.text_config else config
     text = text if isinstance(text, Mapping) else {}
     _check_heads(folder, text)
+    check_attention(folder, config, text)
+    check_rope(folder, text)
     if needs:
+        check_positions(folder, config, text, needs["lengths"])
         check_precision(folder, config, needs["quantization"], needs["dtype"])
         check_classifier(folder, config, entry, "classification" if needs["classification"] else "causal")
         _check_targets(entry, needs)
@@ -87,7 +94,7 @@ def unusable(snapshots: Mapping[str, tuple[str, Mapping[str, Any]]]) -> list[str
         try:
             check_files(folder, needs)
         except ValueError as error:
-            lines.append(str(error) if str(error).startswith(("models.", "finetuning.")) else f"models.{key}: {error}")
+            lines.append(str(error) if str(error).startswith(KEYS) else f"models.{key}: {error}")
     return lines
 
 
@@ -103,6 +110,7 @@ def needs_of(settings, key: str, finetunings: Mapping[tuple[str, str], list[str]
         "quantization": spec.quantization,
         "dtype": spec.dtype,
         "classification": "xnli" in tasks,
+        "lengths": lengths_of(settings, tasks),
         "attention_targets": spec.attention_targets if tasks else [],
         "targets": {
             task: getattr(settings.finetuning, task).targets

@@ -89,6 +89,24 @@ def _ids(folder: Path, config: Mapping[str, Any], text: Mapping[str, Any]) -> It
                     yield file, key, number
 
 
+def check_end_of_text(folder: Path) -> None:
+    """ValueError, naming the tokenizer's file, for a tokenizer without an end-of-text token.
+
+    As loading does, special_tokens_map.json goes first, unless tokenizer_config.json lists its added tokens itself.
+    """
+    settings, file = read_json(folder / "tokenizer_config.json"), "tokenizer_config.json"
+    token, other = settings.get("eos_token"), folder / "special_tokens_map.json"
+    if "added_tokens_decoder" not in settings and other.is_file():
+        special = read_json(other)
+        if "eos_token" in special:
+            token, file = special["eos_token"], other.name
+    if token is None or not _content(token):
+        raise ValueError(
+            f"{folder / file}: the tokenizer has no end-of-text token, which ends answers and separates sentences; "
+            'write it as eos_token, for example "</s>"'
+        )
+
+
 def check_tokenizer_file(path: Path) -> None:
     """ValueError for a tokenizer.json that the library of tokenizers does not read."""
     from tokenizers import Tokenizer
