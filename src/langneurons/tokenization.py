@@ -179,7 +179,11 @@ class Template:
     def plain(value: str) -> str:
         """A value, to be put into or behind the text; ValueError if it holds U+FDD0 or U+FDD1, which mark here."""
         if _OPEN in value or _CLOSE in value:
-            raise ValueError(f"the text {value!r} holds U+FDD0 or U+FDD1, which are no characters; take them out")
+            place = min(i for i in map(value.find, (_OPEN, _CLOSE)) if i >= 0)
+            raise ValueError(
+                f"holds U+FDD0 or U+FDD1, which are no characters, at {place} "
+                f"({value[max(0, place - 20) : place + 20]!r}); take them out of the text"
+            )
         return value
 
     def encode(self, filled: str) -> list[int]:

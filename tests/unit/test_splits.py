@@ -93,6 +93,32 @@ def test_a_test_question_that_was_trained_on_is_named(tmp_path, source):
     assert import_xquad(squad_file(tmp_path / "a.json", IDS[CUT:]), tmp_path / "out", "all", train=source["train"])
 
 
+def renamed(path, ids, others, change=str):
+    """A file of these questions under other ids, with contexts and questions changed."""
+    paragraphs = [
+        {"context": change(ROWS[i][0]), "qas": [{"id": o, "question": change(ROWS[i][1]), "answers": [{"text": "a"}]}]}
+        for i, o in zip(ids, others, strict=True)
+    ]
+    path.write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("change", [str, str.upper, lambda text: f" {text}\n".replace(" ", "\u00a0 ")])
+def test_a_training_question_under_another_id_is_no_test_question(tmp_path, source, change):
+    """A training file (train: squad) that holds the test questions under ids of its own."""
+    ids = [*IDS[CUT:], IDS[3], IDS[7]]
+    file = renamed(tmp_path / "a.json", ids, [f"new{i}" for i in range(len(ids))], change)
+    first, known = f"new{QUESTIONS - CUT}", {"train": source["train"]}
+    told = rf"a\.json: the test question with id '{first}' is the training question with id '{IDS[3]}' \(2 of 240 test"
+    with pytest.raises(ValueError, match=told):
+        import_xquad(file, tmp_path / "out", "all", facts={"language": "en", "split": "test"}, **known)
+    assert not (tmp_path / "out").exists()
+    # Another language's questions are not compared: its texts are translations.
+    assert import_xquad(file, tmp_path / "out", "all", facts={"language": "hi", "split": "test"}, **known) == 240
+    file = renamed(tmp_path / "b.json", IDS[CUT:], [f"new{i}" for i in range(QUESTIONS - CUT)], change)
+    assert import_xquad(file, tmp_path / "out", "all", facts={"language": "en", "split": "test"}, **known) == 238
+
+
 def test_files_of_other_splits_are_no_record_of_what_trains(tmp_path, source):
     file = squad_file(tmp_path / "hi.json", IDS)
     with pytest.raises(ValueError, match=f"{source['source_test']}.*split"):

@@ -1,6 +1,7 @@
 """Task data from files: what is read, what is cut, and what is refused."""
 
 import json
+import re
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,7 +13,7 @@ from langneurons.tasks.sources import import_xnli, import_xquad
 ROWS = [
     ('He said "no"\u2028again', "He agreed", "contradiction"),
     ("नमस्ते दुनिया", "दुनिया", "entailment"),
-    ("c", "", "neutral"),
+    ("c", "c2", "neutral"),
     ("d", "d2", "entailment"),
 ]
 
@@ -205,6 +206,81 @@ def test_json_that_is_no_data_is_refused_with_its_line(tmp_path, content, messag
     assert not list(tmp_path.glob("out*"))
 
 
+def xnli_file(path, rows):
+    """These rows (dictionaries of texts) in the format of the path's ending."""
+    if path.suffix == ".tsv":
+        return tsv(path, [tuple(row.values()) for row in rows], "\t".join(rows[0]))
+    if path.suffix == ".jsonl":
+        path.write_text("\n".join(map(json.dumps, rows)))
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    return path
+
+
+def pair(premise="p", hypothesis="h", label="0", **more):
+    return {"premise": premise, "hypothesis": hypothesis, "label": label} | more
+
+
+PLACES = [("a.tsv", "line 3"), ("a.jsonl", "line 2"), ("a.parquet", "row 2")]
+
+
+@pytest.mark.parametrize(("name", "place"), PLACES[:2])
+@pytest.mark.parametrize("empty", ["", "  ", "\u3000"])
+@pytest.mark.parametrize("column", ["premise", "hypothesis"])
+def test_an_empty_text_is_refused_with_its_line(tmp_path, name, place, empty, column):
+    """As pandas writes a missing value."""
+    source = xnli_file(tmp_path / name, [pair(), pair(**{column: empty}), pair()])
+    with pytest.raises(ValueError, match=rf"{name}, {place}: {column} is empty .*write the text, or delete the row"):
+        import_xnli(source, tmp_path / "out.parquet", "en")
+    assert not (tmp_path / "out.parquet").exists()
+    unlabelled = xnli_file(tmp_path / name, [pair(), pair(label="-1", **{column: empty})])
+    assert import_xnli(unlabelled, tmp_path / "out.parquet", "en") == 1
+
+
+def test_empty_texts_of_the_hub_are_kept_and_counted(tmp_path, capsys):
+    rows = [pair(), pair(hypothesis=""), pair(" ", ""), pair()]
+    source = xnli_file(tmp_path / "a.parquet", rows)
+    assert import_xnli(source, tmp_path / "out.parquet", "en") == 4
+    said = "2 rows have an empty text and are kept; the first is row 2 (hypothesis)"
+    assert capsys.readouterr().out == f"{source}: {said}\n"
+    assert read_task(tmp_path / "out.parquet", "xnli")["hypothesis"].to_pylist() == ["h", "", "", "h"]
+
+
+@pytest.mark.parametrize(("name", "place"), PLACES)
+@pytest.mark.parametrize("spelt", ["VI", "vi-VN", "vi_VN", " vi", "Vi-704"])
+def test_a_language_that_some_rows_spell_otherwise_is_refused(tmp_path, name, place, spelt):
+    """These rows were left out without a word."""
+    source = xnli_file(tmp_path / name, [pair(language=one) for one in ("vi", spelt, "hi", "vi")])
+    with pytest.raises(ValueError, match=rf"{name}, {place}: language is '{spelt}', and 'vi' is wanted; write 'vi'"):
+        import_xnli(source, tmp_path / "out.parquet", "vi")
+    assert import_xnli(source, tmp_path / "out.parquet", "hi") == 1
+
+
+def test_other_languages_and_scripts_are_no_spellings(tmp_path):
+    source = xnli_file(tmp_path / "a.tsv", [pair(language=one) for one in ("zh", "zh-Hant", "en", "zh-Hant")])
+    assert import_xnli(source, tmp_path / "out.parquet", "zh-Hant") == 2
+    assert import_xnli(source, tmp_path / "out.parquet", "zh") == 1
+
+
+@pytest.mark.parametrize(
+    ("column", "other"), [("label", "gold_label"), ("premise", "sentence1"), ("hypothesis", "hypo")]
+)
+@pytest.mark.parametrize(("name", "place"), [("a.tsv", ", line 1"), ("a.jsonl", ", line 1"), ("a.parquet", "")])
+def test_two_columns_for_the_same_are_refused(tmp_path, column, other, name, place):
+    source = xnli_file(tmp_path / name, [pair(**{other: "1"})])
+    said = f"{name}{place}: has the columns {column} and {other}, both for the {column}; keep one"
+    with pytest.raises(ValueError, match=said):
+        import_xnli(source, tmp_path / "out.parquet", "en")
+
+
+@pytest.mark.parametrize("mark", ["\ufdd0", "\ufdd1"])
+@pytest.mark.parametrize(("name", "place"), PLACES)
+def test_the_marks_of_a_template_are_refused_with_their_row(tmp_path, mark, name, place):
+    source = xnli_file(tmp_path / name, [pair(), pair(f"abc{mark}")])
+    with pytest.raises(ValueError, match=rf"{name}, {place}: premise: holds U\+FDD0 or U\+FDD1.*at 3 .*take them out"):
+        import_xnli(source, tmp_path / "out.parquet", "en")
+
+
 def test_other_faults_of_files(tmp_path):
     out = tmp_path / "out.parquet"
     with pytest.raises(ValueError, match=r"none\.tsv: no such file"):
@@ -309,3 +385,54 @@ def test_read_task_checks_the_schema(tmp_path):
     write_task(path, "xnli", {"id": [], "premise": [], "hypothesis": [], "label": []})
     with pytest.raises(ValueError, match="has no row"):
         read_task(path, "xnli")
+
+
+QUESTION = "data[0].paragraphs[0].qas[0]"
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"question": ""}, "question"),
+        ({"question": " \n"}, "question"),
+        ({"answers": [{"text": "a"}, {"text": " "}]}, "answers[1].text"),
+        ({}, "context"),
+    ],
+)
+def test_an_empty_text_of_xquad_is_refused_with_its_place(tmp_path, changes, what):
+    source = squad(tmp_path / "a.json", [("" if what == "context" else "c", ["1"])], **{"1": changes})
+    with pytest.raises(ValueError, match=re.escape(f"a.json, {QUESTION}: {what} is empty")):
+        import_xquad(source, tmp_path / "out.parquet")
+
+
+def test_empty_texts_in_the_hub_s_xquad(tmp_path, capsys):
+    """A question is kept and counted; a context or an answer is refused."""
+    rows = [{"id": str(i), "context": "c", "question": "q", "answers": {"text": ["a"]}} for i in range(4)]
+    source, out = tmp_path / "a.parquet", tmp_path / "out.parquet"
+    for row in rows[2:]:
+        row["question"] = " "
+    pq.write_table(pa.Table.from_pylist(rows), source)
+    assert import_xquad(source, out) == 4
+    said = "2 rows have an empty text and are kept; the first is row 3 (question)"
+    assert capsys.readouterr().out == f"{source}: {said}\n"
+    for change, what in (({"context": " "}, "context"), ({"answers": {"text": [""]}}, r"answers\[0\]\.text")):
+        pq.write_table(pa.Table.from_pylist([rows[0], rows[1] | change]), source)
+        with pytest.raises(ValueError, match=rf"a\.parquet, row 2: {what} is empty"):
+            import_xquad(source, out)
+
+
+@pytest.mark.parametrize("what", ["context", "question", "answers[0].text"])
+def test_the_marks_of_a_template_are_refused_with_their_question(tmp_path, what):
+    marked = "a\ufdd1"
+    changes = {"question": {"question": marked}, "answers[0].text": {"answers": [{"text": marked}]}}.get(what, {})
+    source = squad(tmp_path / "a.json", [(marked if what == "context" else "c", ["1"])], **{"1": changes})
+    with pytest.raises(ValueError, match=re.escape(f"a.json, {QUESTION}: {what}: holds U+FDD0 or U+FDD1")):
+        import_xquad(source, tmp_path / "out.parquet")
+
+
+def test_a_question_s_own_context_is_its_paragraph_s_or_refused(tmp_path):
+    out = tmp_path / "out.parquet"
+    with pytest.raises(ValueError, match=re.escape(f"{QUESTION}: has another context than its paragraph; delete one")):
+        import_xquad(squad(tmp_path / "a.json", [("c", ["1", "2"])], **{"1": {"context": "other"}}), out)
+    assert import_xquad(squad(tmp_path / "a.json", [("c", ["1", "2"])], **{"1": {"context": "c"}}), out) == 2
+    assert read_task(out, "xquad")["context"].to_pylist() == ["c", "c"]

@@ -193,3 +193,17 @@ def test_characters_that_are_none_are_refused(named):
         prompts(named("byte_level"), CHAT, ("a \ufdd0<s>\ufdd1", "b", ["a"]))
     with pytest.raises(ValueError, match=r"prompt is '\{a\}'; it must hold \{a\} and \{b\}"):
         Template(named("byte_level"), "{a}", ("a", "b"), "prompt")
+
+
+@pytest.mark.parametrize("row", [("a\ufdd0", "b", ["a"]), ("a", "b\ufdd1", ["a"]), ("a", "b", ["a\ufdd0"])])
+def test_what_a_job_refuses_in_a_text_has_the_question_s_id(named, row):
+    """Task data that an older version imported."""
+    columns = dict(zip(("context", "question", "answers"), row, strict=True))
+    table = questions(("a", "b", ["a"]))
+    table = pa.Table.from_pylist([*table.to_pylist(), {"id": "q7", "paragraph": "0", **columns}])
+    for encode in (xquad.encode_prompts, xquad.encode_training):
+        with pytest.raises(ValueError, match=r"the question with id 'q7': holds U\+FDD0 or U\+FDD1.* at [01] "):
+            encode(table, named("byte_level"), 10**6)
+    pairs = [{"id": i, "premise": text, "hypothesis": "h", "label": 0} for i, text in (("0", "a"), ("p8", "\ufdd1"))]
+    with pytest.raises(ValueError, match=r"the pair with id 'p8': holds U\+FDD0"):
+        xnli.encode(pa.Table.from_pylist(pairs), named("byte_level"), 10**6)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from langneurons.artifacts.parquet import read_parquet, write_parquet
+from langneurons.artifacts.parquet import read_facts, read_parquet, write_parquet
 
 KIND = "task data"
 
@@ -50,6 +50,11 @@ def read_task(path: str | os.PathLike, task: str, expected: Mapping[str, Any] | 
     if nulls := [n for n in table.column_names if table[n].null_count]:
         raise ValueError(f"{path}: has missing values in {', '.join(nulls)}")
     return table
+
+
+def task_language(path: str | os.PathLike) -> str | None:
+    """The language that task data say they are of; ArtifactError, naming the file, if it is missing or damaged."""
+    return read_facts(path, KIND).get("language")
 
 
 def _columns(schema: pa.Schema) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from langneurons.foreign_files import lines, need, parquet, parsed, records, string, text, tsv
+from langneurons.tasks.texts import Texts
 
 LABELS = ("entailment", "neutral", "contradiction")
 """XNLI's labels; the position of a label is its number in a file and in the logits."""
@@ -28,28 +30,50 @@ def labelled_pairs(path: str | os.PathLike, name: str, language: str) -> tuple[l
     """(premise, hypothesis, number of the label) of each row of an XNLI file, and how many rows have no label.
 
     Where the file has a column ``language``, only ``language``'s rows count. ``name`` is what errors call the file.
-    ValueError: no such file, an empty one, not UTF-8, a missing column or value, an unknown label, a language that only
-    some rows have.
+    Empty texts are refused, but for those of Parquet, as the Hub has it: these are kept, and counted in the log.
+    ValueError: no such file, an empty one, not UTF-8, a missing column or value, two columns for one, an unknown label,
+    a language that only some rows have, or that some rows spell otherwise.
     """
     rows = list(_rows(path, name))
-    said = [bool(row.get("language")) for _, row in rows]
+    said = [bool(str(row.get("language") or "").strip()) for _, row in rows]
     if any(said):
         if not all(said):
             place = rows[said.index(False)][0]
             raise ValueError(f"{name}, {place}: has no language, and other rows have one; write it in every row")
         languages = sorted({string(row["language"], f"{name}, {place}: language") for place, row in rows})
+        _check_spelling(rows, name, language)
         rows = [(place, row) for place, row in rows if row["language"] == language]
         if not rows:
             raise ValueError(f"{name}: no row of language '{language}'; the file has: {', '.join(languages)}")
-    pairs = []
+    pairs, texts, keep_empty = [], Texts(name), Path(path).suffix.lower() == ".parquet"
     for place, row in rows:
-        at = f"{name}, {place}"
-        label = _label(row["label"], at)
+        label = _label(row["label"], f"{name}, {place}")
         if label is not None:
-            pairs.append((*(string(row[column], f"{at}: {column}") for column in ("premise", "hypothesis")), label))
+            premise, hypothesis = (
+                texts.text(row[column], place, column, keep_empty) for column in ("premise", "hypothesis")
+            )
+            pairs.append((premise, hypothesis, label))
     if not pairs:
         raise ValueError(f"{name}: no row has a label; write one of: {', '.join(LABELS)}")
+    texts.report()
     return pairs, len(rows) - len(pairs)
+
+
+def _check_spelling(rows: list[tuple[str, dict[str, Any]]], name: str, language: str) -> None:
+    """ValueError where a row's language is ``language`` but for case, white space or a region: it would be lost."""
+    wanted = _without_region(language)
+    for place, row in rows:
+        if row["language"] != language and _without_region(row["language"]) == wanted:
+            raise ValueError(
+                f"{name}, {place}: language is '{row['language']}', and '{language}' is wanted; "
+                f"write '{language}' if it is the same, or delete the row"
+            )
+
+
+def _without_region(language: str) -> tuple[str, ...]:
+    """The subtags of a language's code in lower case, but for regions (two letters or three digits)."""
+    start, *rest = (tag.strip() for tag in language.lower().replace("_", "-").split("-"))
+    return start, *(tag for tag in rest if not re.fullmatch(r"[a-z]{2}|[0-9]{3}", tag))
 
 
 def _label(value: Any, at: str) -> int | None:
@@ -101,8 +125,13 @@ def _rows(path: str | os.PathLike, name: str) -> Iterator[tuple[str, dict[str, A
 
 
 def _columns(present: list[str], at: str) -> dict[str, str]:
-    """Column -> its name among those ``present``."""
-    found = {column: next((a for a in aliases if a in present), column) for column, aliases in ALIASES.items()}
+    """Column -> its name among those ``present``; ValueError where it has none, or several."""
+    found = {}
+    for column, aliases in ALIASES.items():
+        names = [alias for alias in aliases if alias in present]
+        if len(names) > 1:
+            raise ValueError(f"{at}: has the columns {' and '.join(names)}, both for the {column}; keep one")
+        found[column] = names[0] if names else column
     need(tuple(found.values()), present, at)
     if "language" in present:
         need(("language",), present, at)
@@ -130,9 +159,12 @@ def squad_questions(path: str | os.PathLike, name: str) -> Iterator[tuple[str, d
         for p, paragraph in enumerate(inside(article, "paragraphs", f"data[{a}]")):
             at = f"data[{a}].paragraphs[{p}]"
             for q, question in enumerate(inside(paragraph, "qas", at)):
-                record = {"context": paragraph.get("context")} | (question if isinstance(question, dict) else {})
-                need(("id", "question", "answers"), list(record), f"{name}, {at}.qas[{q}]")
+                record = question if isinstance(question, dict) else {}
+                place, context = f"{at}.qas[{q}]", paragraph.get("context")
+                need(("id", "question", "answers"), list(record), f"{name}, {place}")
+                if record.get("context", context) != context:
+                    raise ValueError(f"{name}, {place}: has another context than its paragraph; delete one of the two")
                 empty = False
-                yield f"{at}.qas[{q}]", record
+                yield place, record | {"context": context}
     if empty:
         raise ValueError(f"{name}: the file is empty (no question)")

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from langneurons.foreign_files import string
-from langneurons.tasks.files import SCHEMAS, read_task, write_task
+from langneurons.tasks.files import SCHEMAS, read_task, task_language, write_task
 from langneurons.tasks.readers import hub_questions, labelled_pairs, squad_questions
-from langneurons.tasks.splits import check_part, chosen, first
+from langneurons.tasks.splits import check_new, check_part, chosen, first
+from langneurons.tasks.texts import Texts
 
 
 def import_xnli(
@@ -65,7 +66,11 @@ def import_xquad(
     ids of the latter, wherever they lie in its file (``tasks.splits``). ``paragraph`` is the running number of a
     question's context, so that the questions of one context stay together in a file of any order.
 
-    ValueError: no such file, an empty one, not UTF-8, a missing column or value, no answer, an id twice, and as
+    Where ``facts`` give the training file's language, no test question may have the context and question of one of
+    the training questions either, whatever its id (``tasks.splits.check_new``).
+
+    ValueError: no such file, an empty one, not UTF-8, a missing column or value, an empty text (Parquet, as the Hub has
+    it, may have empty questions, which the log counts), no answer, an id twice, and as
     :func:`langneurons.tasks.splits.chosen`.
     """
     name = _name(source_path, where)
@@ -80,22 +85,28 @@ def import_xquad(
     columns: dict[str, list] = {field: [] for field in SCHEMAS["xquad"].names}
     seen: dict[str, str] = {}
     paragraphs: dict[str, int] = {}
+    texts = Texts(name)
     for place, record in records:
         at = f"{name}, {place}"
         identity = string(record["id"], f"{at}: id")
         if identity in seen:
             raise ValueError(f"{at}: id '{identity}' stands already at {seen[identity]}; ids must differ")
         seen[identity] = place
-        context = string(record["context"], f"{at}: context")
+        context = texts.text(record["context"], place, "context")
         columns["id"].append(identity)
         columns["paragraph"].append(str(paragraphs.setdefault(context, len(paragraphs))))
         columns["context"].append(context)
-        columns["question"].append(string(record["question"], f"{at}: question"))
-        columns["answers"].append(_answers(record["answers"], at))
+        columns["question"].append(texts.text(record["question"], place, "question", suffix == ".parquet"))
+        answers = _answers(record["answers"], at)
+        columns["answers"].append([texts.text(a, place, f"answers[{i}].text") for i, a in enumerate(answers)])
+    texts.report()
     given = (("train", train), ("test", source_test))
-    known = {split: read_task(path, "xquad", {"split": split})["id"].to_pylist() for split, path in given if path}
+    tables = {split: read_task(path, "xquad", {"split": split}) for split, path in given if path}
+    known = {split: table["id"].to_pylist() for split, table in tables.items()}
     kept = chosen(columns["id"], part, train_fraction, name, known.get("train"), known.get("test"))
     columns = {field: [values[i] for i in kept] for field, values in columns.items()}
+    if train and (facts or {}).get("language") == task_language(train):
+        check_new(columns, tables["train"].to_pydict(), name)
     return write_task(out_path, "xquad", columns, {"part": part, **(facts or {})})
 
 
@@ -103,9 +114,8 @@ def _name(path: str | os.PathLike, where: str) -> str:
     return f"{where}: {path}" if where else str(path)
 
 
-def _answers(value: Any, at: str) -> list[str]:
+def _answers(value: Any, at: str) -> list[Any]:
     texts = value.get("text") if isinstance(value, dict) else value  # the Hub's layout, or SQuAD's
     if not isinstance(texts, list) or not texts:
         raise ValueError(f"{at}: answers is {value!r}; every question needs an answer (SQuAD v1.1, not v2)")
-    texts = [text.get("text") if isinstance(text, dict) else text for text in texts]
-    return [string(text, f"{at}: answers[{i}].text") for i, text in enumerate(texts)]
+    return [text.get("text") if isinstance(text, dict) else text for text in texts]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+
+from langneurons.tasks.texts import normal
 
 PARTS = ("all", "train", "test")
 
@@ -59,6 +61,25 @@ def check_untrained(ids: Sequence[str], trained: Collection[str], name: str) -> 
             f"{name}: the test question with id '{leaked[0]}' is among the training questions "
             f"({len(leaked)} of {len(ids)} are); test questions must not be trained on. Give a training file without "
             "them, or delete what was made from another version of the files"
+        )
+
+
+def check_new(test: Mapping[str, Sequence[str]], train: Mapping[str, Sequence[str]], name: str) -> None:
+    """ValueError, naming both ids of the first, if test questions are training questions under other ids.
+
+    Both have the columns ``id``, ``context`` and ``question``, of the same language: a question is known by its context
+    and wording (``tasks.texts.normal``).
+    """
+    tested, known = (
+        [((normal(c), normal(q)), i) for i, c, q in zip(t["id"], t["context"], t["question"], strict=True)]
+        for t in (test, train)
+    )
+    trained = dict(known)
+    if leaked := [(identity, trained[question]) for question, identity in tested if question in trained]:
+        raise ValueError(
+            f"{name}: the test question with id '{leaked[0][0]}' is the training question with id '{leaked[0][1]}' "
+            f"({len(leaked)} of {len(tested)} test questions are trained on, by context and question); test questions "
+            "must not be trained on. Give a training file without them, or another train_fraction"
         )
 
 

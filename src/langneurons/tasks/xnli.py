@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
+from langneurons.tasks.texts import named
 from langneurons.tokenization import Template, TextEncoder
 
 if TYPE_CHECKING:
@@ -43,16 +44,20 @@ def encode(
         raise ValueError(f"unknown separator '{separator}'; write one of: {', '.join(SEPARATORS)}")
     eos = eos_token(tokenizer)
     pairs = list(zip(table["premise"].to_pylist(), table["hypothesis"].to_pylist(), strict=True))
+    form: Template | TextEncoder
     if separator == "spaced_eos":
         form = Template(tokenizer, f"{{premise}} {tokenizer.eos_token} {{hypothesis}}", _FIELDS, "the separator")
-        inner = [form.encode(form.fill(dict(zip(_FIELDS, pair, strict=True)))) for pair in pairs]
-        before, after = form.before, form.after
     else:
-        encoder = TextEncoder(tokenizer)
-        inner = [[*encoder.encode(premise).ids, eos, *encoder.encode(hypothesis).ids] for premise, hypothesis in pairs]
-        before, after = encoder.before, encoder.after
-    ids = [before + row + after for row in inner]
-    columns = {"id": table["id"].to_pylist(), "input_ids": ids, "labels": table["label"].to_pylist()}
+        form = TextEncoder(tokenizer)
+    ids, identities = [], table["id"].to_pylist()
+    for identity, (premise, hypothesis) in zip(identities, pairs, strict=True):
+        with named(f"the pair with id '{identity}'"):
+            if isinstance(form, Template):
+                inner = form.encode(form.fill({"premise": premise, "hypothesis": hypothesis}))
+            else:
+                inner = [*form.encode(premise).ids, eos, *form.encode(hypothesis).ids]
+        ids.append(form.before + inner + form.after)
+    columns = {"id": identities, "input_ids": ids, "labels": table["label"].to_pylist()}
     return keep_short(columns, ids, max_tokens)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from langneurons.tasks.texts import named
 from langneurons.tasks.xnli import Encoded, eos_token, keep_short, pad_right
 from langneurons.tokenization import Template
 
@@ -85,13 +86,14 @@ def _encode(
         print(f"the prompt's {name} is no special token of this model's tokenizer; it is read as text")
     space = " " if form.open_ended else ""
     prompts, answers = [], []
-    columns = (table[name].to_pylist() for name in ("context", "question", "answers"))
-    for context, question, gold in zip(*columns, strict=True):
-        text = form.fill({"context": context.strip(), "question": question.strip()})
-        answer = space + form.plain(gold[0].strip())
-        ids = form.encode(text)
-        prompts.append(form.begin(ids))
-        answers.append(next(_continuations(form, text, ids, answer)))
+    columns = (table[name].to_pylist() for name in ("id", "context", "question", "answers"))
+    for identity, context, question, gold in zip(*columns, strict=True):
+        with named(f"the question with id '{identity}'"):
+            text = form.fill({"context": context.strip(), "question": question.strip()})
+            answer = space + form.plain(gold[0].strip())
+            ids = form.encode(text)
+            prompts.append(form.begin(ids))
+            answers.append(next(_continuations(form, text, ids, answer)))
     return prompts, answers
 
 
