@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Iterator
 from typing import Annotated
 
 from pydantic import Field, ValidationError
 
 from langneurons.config_faults import explain, key_faults, listed, unknown
+from langneurons.config_tables import languages_of, outside, table_checks
 from langneurons.sections import (
     Activations,
     Corpus,
@@ -20,7 +20,6 @@ from langneurons.sections import (
     Interventions,
     Language,
     Method,
-    MethodTable,
     Model,
     ModelKey,
     Perplexity,
@@ -33,7 +32,7 @@ from langneurons.sections import (
     Title,
 )
 
-PERCENTILE = re.compile(r"^p(\d+(?:\.\d+)?)$")
+TAKEN = ("tables", "figures", "report", "logs", "benchmarks")  # directories of results beside those of models
 
 
 class ConfigError(ValueError):
@@ -62,7 +61,9 @@ class Config(Section):
     corpus: Corpus = Field(description="The text.")
     activations: Activations = Field(default_factory=Activations, description="Counting activations.")
     statistics: Statistics = Field(description="Statistics of each neuron, by language.")
-    language_sets: dict[Title, list[Language]] = Field(description="Sets of languages, by key.")
+    language_sets: dict[Title, Annotated[list[Language], Field(min_length=2)]] = Field(
+        description="Sets of languages, by key."
+    )
     methods: dict[ModelKey, Method] = Field(description="Ways to identify neurons, by key.")
     comparisons: dict[Title, dict[Language, ModelKey]] = Field(
         description="Which method serves which target language, by the name that tables print."
@@ -129,14 +130,15 @@ def _cross_checks(config: Config) -> Iterator[tuple[str, str]]:
     if config.corpus.source == "hub" and kept is not None and kept < least:
         yield "corpus.hub.characters", f"is {kept}; the budget of tokens needs at least {least}, 8 characters a token"
     for key, languages in config.language_sets.items():
-        yield from _languages(languages, corpus, f"language_sets.{key}")
+        yield from outside(languages, corpus, f"language_sets.{key}")
+    yield from _taken_keys(config)
     yield from _method_checks(config)
     for name, members in config.comparisons.items():
         for language, method in members.items():
             where = f"comparisons.{name}.{language}"
             if method not in config.methods:
                 yield where, unknown(method, list(config.methods), "method")
-            elif (known := _languages_of(config, method)) and language not in known:
+            elif (known := languages_of(config, method)) and language not in known:
                 yield where, f"method '{method}' gives no neurons of '{language}', only of: {', '.join(known)}"
     collected = set(config.activations.batch_percentiles)
     if config.statistics.estimate == "batch_mean":
@@ -160,25 +162,27 @@ def _cross_checks(config: Config) -> Iterator[tuple[str, str]]:
             "tasks.xquad.train",
             "squad needs source: hub or files; the demo has a training set of its own: write xquad",
         )
-    yield from _table_checks(config)
+    yield from table_checks(config)
     for i, method in enumerate(config.figures.methods):
         if method not in config.methods:
             yield f"figures.methods[{i}]", unknown(method, list(config.methods), "method")
 
 
-def _languages_of(config: Config, method: str) -> list[str]:
-    spec = config.methods[method]
-    if spec.kind == "lape":
-        return config.language_sets.get(spec.set, [])
-    if spec.kind == "activation_probability":
-        return spec.languages
-    return list(config.comparisons.get(spec.like, {}))
-
-
-def _languages(languages: list[str], corpus: list[str], where: str) -> Iterator[tuple[str, str]]:
-    for i, language in enumerate(languages):
-        if language not in corpus:
-            yield f"{where}[{i}]", f"'{language}' is not in corpus.languages ({', '.join(corpus)}); add it there"
+def _taken_keys(config: Config) -> Iterator[tuple[str, str]]:
+    """Keys whose files would lie where the workflow writes others."""
+    for key in config.models:
+        if key in TAKEN:
+            yield f"models.{key}", f"results has a directory {key} of its own; write another key for the model"
+    for key in config.methods:
+        stem, _, half = key.rpartition(".")
+        if key == "none":
+            yield f"methods.{key}", "none is the evaluation without intervention; write another key for the method"
+        elif half in ("even", "odd") and stem in config.methods:
+            yield f"methods.{key}", f"is the name of a half of methods.{stem}; write another key for the method"
+    for key in config.tables:
+        stem = key.removesuffix("_vs_paper")
+        if stem != key and stem in config.tables:
+            yield f"tables.{key}", f"is the name of tables.{stem} beside the paper's numbers; write another key"
 
 
 def _method_checks(config: Config) -> Iterator[tuple[str, str]]:
@@ -189,7 +193,7 @@ def _method_checks(config: Config) -> Iterator[tuple[str, str]]:
         if method.kind == "lape" and method.set not in config.language_sets:
             yield f"{where}.set", unknown(method.set, list(config.language_sets), "language set")
         elif method.kind == "activation_probability":
-            yield from _languages(method.languages, config.corpus.languages, f"{where}.languages")
+            yield from outside(method.languages, config.corpus.languages, f"{where}.languages")
             if method.threshold == "batch_mean" and method.percentile not in config.activations.batch_percentiles:
                 yield (
                     f"{where}.threshold",
@@ -201,81 +205,10 @@ def _method_checks(config: Config) -> Iterator[tuple[str, str]]:
                 yield f"{where}.like", unknown(method.like, list(config.comparisons), "comparison")
             elif any(m in randoms for m in config.comparisons[method.like].values()):
                 yield f"{where}.like", f"comparison '{method.like}' is itself random; name one that is not"
+            elif not config.comparisons[method.like]:
+                yield f"{where}.like", f"comparison '{method.like}' has no languages; add one to comparisons"
             elif (same := draws.setdefault((method.like, method.seed), key)) != key:
                 yield f"{where}.seed", f"{method.seed} draws the same neurons as methods.{same}; write another"
-
-
-def _table_checks(config: Config) -> Iterator[tuple[str, str]]:
-    percentiles = {f"p{p:g}" for p in config.statistics.percentiles}
-    for name, table in config.tables.items():
-        where = f"tables.{name}"
-        for i, key in enumerate(table.models or []):
-            if key not in config.models:
-                yield f"{where}.models[{i}]", unknown(key, list(config.models), "model")
-        if isinstance(table, MethodTable):
-            yield from _method_table_checks(config, name, table)
-            continue
-        if table.kind == "statistics":
-            yield from _languages(table.languages, config.corpus.languages, f"{where}.languages")
-            values, place, plain = table.columns, "columns", {"mean", "std", "positive"}
-        else:
-            task = getattr(config.tasks, table.task)
-            wanted = table.languages or task.languages
-            for i, language in enumerate(table.languages or []):
-                if language not in task.languages:
-                    yield f"{where}.languages[{i}]", unknown(language, task.languages, "target language")
-            for i, comparison in enumerate(table.comparisons):
-                if comparison not in config.comparisons:
-                    yield f"{where}.comparisons[{i}]", unknown(comparison, list(config.comparisons), "comparison")
-                    continue
-                yield from _comparison_checks(config, table, wanted, comparison, f"{where}.comparisons[{i}]")
-            values, place, plain = table.interventions, "interventions", {"none", "mean", "zero"}
-            if table.kind == "random_controls":
-                plain = plain - {"none"}
-        for i, value in enumerate(values):
-            if value in plain or value in percentiles:
-                continue
-            if PERCENTILE.match(value) and (plainly := f"p{float(value[1:]):g}") in percentiles:
-                yield f"{where}.{place}[{i}]", f"is {value}; write {plainly}"
-            elif PERCENTILE.match(value):
-                yield f"{where}.{place}[{i}]", f"{value} is not collected; add {value[1:]} to statistics.percentiles"
-            else:
-                yield f"{where}.{place}[{i}]", unknown(value, list(plain | percentiles), place[:-1])
-
-
-def _method_table_checks(config: Config, name: str, table: MethodTable) -> Iterator[tuple[str, str]]:
-    wanted = {"split_half": ("lape", "activation_probability"), "relevance_spread": ("activation_probability",)}
-    for i, key in enumerate(table.methods):
-        where = f"tables.{name}.methods[{i}]"
-        if key not in config.methods:
-            yield where, unknown(key, list(config.methods), "method")
-        elif (kind := config.methods[key].kind) not in wanted.get(table.kind, (kind,)):
-            kinds = " or ".join(wanted[table.kind])
-            yield where, f"method '{key}' is of kind {kind}; {table.kind} takes methods of kind {kinds}"
-    if table.kind == "split_half" and name in config.run.tables and config.corpus.shards < 2:
-        yield (
-            f"tables.{name}",
-            f"one shard has no halves; write corpus.shards: 2 or more, or take {name} out of run.tables",
-        )
-
-
-def _comparison_checks(config, table, wanted: list[str], comparison: str, where: str) -> Iterator[tuple[str, str]]:
-    members = config.comparisons[comparison]
-    if table.kind == "random_controls":
-        likes = [m.like for m in config.methods.values() if m.kind == "random"]
-        if any(config.methods[m].kind == "random" for m in members.values() if m in config.methods):
-            yield where, f"comparison '{comparison}' is itself random; name one that is not"
-        elif comparison not in likes:
-            yield where, f"no method of kind random is like '{comparison}'; add one to methods"
-    source = getattr(config.tasks, table.task).source_language
-    for language in wanted:
-        if language not in members:
-            yield where, f"comparison '{comparison}' names no method for '{language}'; add it to comparisons"
-        elif table.kind == "finetuning" and any(n != "target" for n in table.neurons):
-            method = members[language]
-            known = _languages_of(config, method) if method in config.methods else []
-            if known and source not in known:
-                yield where, f"'{method}' has no neurons of the source '{source}'; write neurons: [target]"
 
 
 @functools.cache

@@ -70,6 +70,10 @@ def explain(error: ErrorDetails, schema: dict) -> str:
         near = _near(str(context.get("tag", "")), tags)
         meant = f"did you mean '{near}'? ({', '.join(tags)})" if near else f"write one of: {', '.join(tags)}"
         return f"{path}.{name}: {what}; {meant}"
+    if error["type"] == "too_short":
+        least, found = error["ctx"]["min_length"], error["ctx"]["actual_length"]
+        is_short = f"has only {found}" if found else "is empty"
+        return f"{path}: {is_short}; write at least {least} {'entry' if least == 1 else 'entries'}"
     if error["type"] == "model_type":
         return f"{path}: must be a dictionary of keys; config/README.md lists them"
     message = error["msg"].removeprefix("Value error, ")

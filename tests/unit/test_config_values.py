@@ -230,6 +230,78 @@ FAULTS = {
         "a/b/c",
         "models.mistral-nemo.repository: is 'a/b/c'; is no name",
     ),
+    # Lists that are too short
+    "no target language": ("tasks/xnli/languages", [], "tasks.xnli.languages: is empty; write at least 1 entry"),
+    "no question's language": ("tasks/xquad/languages", [], "tasks.xquad.languages: is empty; write at least 1 entry"),
+    "an empty set": ("language_sets/set1", [], "language_sets.set1: is empty; write at least 2 entries"),
+    "a set of one": ("language_sets/set1", ["en"], "language_sets.set1: has only 1; write at least 2 entries"),
+    "no models of a table": ("tables/xnli/models", [], "tables.xnli.models: is empty; write at least 1 entry"),
+    "no models of methods": ("tables/split_half/models", [], "tables.split_half.models: is empty; write at least 1"),
+    "no languages of a table": ("tables/xnli/languages", [], "tables.xnli.languages: is empty; write at least 1"),
+    "no neurons": ("tables/xnli_finetuning/neurons", [], "tables.xnli_finetuning.neurons: is empty; write at least 1"),
+    # Percentiles
+    "the intervention p0": (
+        "tables/xnli/interventions",
+        ["p0"],
+        "tables.xnli.interventions[0]: is p0, and percentiles lie between 0 and 100, exclusive; write one of: p5, p10,",
+    ),
+    "the intervention p100": (
+        "tables/xnli/interventions",
+        ["none", "p100"],
+        "tables.xnli.interventions[1]: is p100, and percentiles lie between 0 and 100, exclusive; write one of: p5,",
+    ),
+    "the column p100": (
+        "tables/activation_statistics/columns",
+        ["p100"],
+        "tables.activation_statistics.columns[0]: is p100, and percentiles lie between 0 and 100, exclusive; write",
+    ),
+    "percentiles that print alike": (
+        "statistics/percentiles",
+        [5, 10, 25, 50, 75, 90, 95, 90.0000001],
+        "statistics.percentiles[7]: is 90.0000001; has more than 4 decimals; write 90",
+    ),
+    "a percentile of many decimals": (
+        "methods/act-prob-90p/percentile",
+        90.0000004,
+        "methods.act-prob-90p.percentile: is 90.0000004; has more than 4 decimals; write 90",
+    ),
+    # Keys that name other files
+    "a model like a directory": (
+        "models/tables",
+        TINY,
+        "models.tables: results has a directory tables of its own; write another key for the model",
+    ),
+    "a method like no intervention": (
+        "methods/none",
+        {"kind": "lape", "set": "set1"},
+        "methods.none: none is the evaluation without intervention; write another key for the method",
+    ),
+    "a method like a half": (
+        "methods/lape-set1.even",
+        {"kind": "lape", "set": "set6"},
+        "methods.lape-set1.even: is the name of a half of methods.lape-set1; write another key",
+    ),
+    "a table like a comparison": (
+        "tables/xnli_vs_paper",
+        {"kind": "perplexity_change", "methods": ["lape-set1"]},
+        "tables.xnli_vs_paper: is the name of tables.xnli beside the paper's numbers; write another key",
+    ),
+    # The prompt
+    "a prompt's unknown field": (
+        "tasks/xquad/prompt",
+        "{context} {question} {language}",
+        "tasks.xquad.prompt: is '{context} {question} {language}'; has the unknown field {language}; known: {c",
+    ),
+    "a prompt's field with a layout": (
+        "tasks/xquad/prompt",
+        "{context} {question} {question!r}",
+        "tasks.xquad.prompt: is '{context} {question} {question!r}'; has the unknown field {question!r}; kno",
+    ),
+    "a prompt without a question": (
+        "tasks/xquad/prompt",
+        "{context}",
+        "tasks.xquad.prompt: is '{context}'; must hold {question}",
+    ),
     # Between keys
     "a batch of parts of blocks": (
         "activations/reference_tokens",
@@ -300,6 +372,56 @@ def test_a_value_is_refused_with_its_path(base, name):
 )
 def test_a_refusal_says_what_to_write(base, path, value, ending):
     assert fault(base, path, value).endswith(ending)
+
+
+@pytest.mark.parametrize("directory", ["figures", "report", "logs", "benchmarks"])
+def test_a_model_shares_no_directory_of_results(base, directory):
+    assert fault(base, f"models/{directory}", TINY).startswith(f"models.{directory}: results has a directory")
+
+
+@pytest.mark.parametrize("prompt", ['{context} {question}\n{"answer": ""}', "{{language}} {context}{question} {a, b}"])
+def test_braces_of_a_prompt_that_are_no_field_are_text(base, prompt):
+    raw = copy.deepcopy(base)
+    raw["tasks"]["xquad"]["prompt"] = prompt
+    assert load_config(raw).tasks.xquad.prompt == prompt
+
+
+def test_lists_that_mean_something_when_empty_pass(base):
+    raw = copy.deepcopy(base)
+    raw["run"]["tables"], raw["activations"]["batch_percentiles"] = [], []
+    raw["methods"]["act-prob-90p"]["threshold"] = "layer"
+    load_config(raw)
+
+
+@pytest.mark.parametrize("table", ["xnli", "xnli_random_controls"])
+@pytest.mark.parametrize("same", [True, False], ids=["one method", "methods alike"])
+def test_comparisons_of_one_table_select_different_neurons(base, table, same):
+    """Rows of one selection of neurons would be tested twice in one family, and counted twice."""
+    raw = copy.deepcopy(base)
+    raw["language_sets"]["again"] = raw["language_sets"]["set1"][::-1]
+    raw["methods"]["copy"] = raw["methods"]["lape-set1"] | {"set": "again"}
+    raw["methods"]["random-copy"] = {"kind": "random", "like": "LAPE copy"}
+    raw["comparisons"]["LAPE copy"] = {"vi": "lape-set1" if same else "copy"}
+    load_config(raw)  # each in tables of its own
+    raw["tables"][table] |= {"comparisons": ["LAPE", "LAPE copy"], "languages": ["vi"]}
+    methods = "method 'lape-set1'" if same else "one selection ('lape-set1' and 'copy')"
+    with pytest.raises(ConfigError) as caught:
+        load_config(raw)
+    assert str(caught.value).splitlines()[1:] == [
+        f"  tables.{table}.comparisons[1]: 'LAPE' and 'LAPE copy' have {methods} for 'vi', so its rows would count "
+        "twice; take one of them out, or name another method in comparisons"
+    ]
+    raw["methods"]["copy"]["top_fraction"] = 0.02
+    raw["comparisons"]["LAPE copy"]["vi"] = "copy"
+    load_config(raw)
+
+
+def test_random_neurons_like_an_empty_comparison_are_refused(base):
+    raw = copy.deepcopy(base)
+    raw["comparisons"]["Empty"] = {}
+    load_config(raw)
+    says = "methods.random-lape-1.like: comparison 'Empty' has no languages; add one to comparisons"
+    assert fault(raw, "methods/random-lape-1/like", "Empty") == says
 
 
 def test_a_statistic_of_a_is_no_constant_for_z(base):

@@ -12,6 +12,7 @@ FLOORS = [
     {"downloads"},
     {"sections"},
     {"config_faults"},
+    {"config_tables"},
     {"config"},
     {"config_document", "config_files", "conditions"},
     {"own_files", "paths", "resources", "warm"},

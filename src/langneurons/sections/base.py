@@ -15,7 +15,17 @@ from pydantic_core import PydanticCustomError
 from langneurons.sections.languages import code_of
 
 KEY = r"^[a-z0-9][a-z0-9.-]*$"
-Percentile = Annotated[float, Field(gt=0, lt=100)]
+
+
+def _percentile(number: float) -> float:
+    """ValueError for a percentile whose name in files and tables (``p90``) would be another one's."""
+    if round(number, 4) != number:
+        near = f"{min(max(round(number, 4), 0.0001), 99.9999):g}"
+        raise ValueError(f"has more than 4 decimals; write {near}")
+    return number
+
+
+Percentile = Annotated[float, Field(gt=0, lt=100), AfterValidator(_percentile)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Beta = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(gt=0)]

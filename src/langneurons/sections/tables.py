@@ -8,6 +8,9 @@ from pydantic import Field
 
 from langneurons.sections.base import Language, Positive, Section
 
+Models = Annotated[list[str], Field(min_length=1)] | None
+Languages = Annotated[list[Language], Field(min_length=1)] | None
+
 
 class Significance(Section):
     level: Annotated[float, Field(ge=0.5, lt=1)] = Field(
@@ -18,7 +21,7 @@ class Significance(Section):
 
 class StatisticsTable(Section):
     kind: Literal["statistics"]
-    models: list[str] | None = Field(None, description="Models; null for all of run.models.")
+    models: Models = Field(None, description="Models; null for all of run.models.")
     languages: list[Language] = Field(min_length=1, description="Languages, a row each.")
     columns: list[str] = Field(min_length=1, description="Columns: mean, std, positive, p90 and the like.")
 
@@ -28,23 +31,25 @@ class ConditionTable(Section):
         description="interventions: base model, a row a language; finetuning: a row a fine-tuned neuron set."
     )
     task: Literal["xnli", "xquad"] = Field(description="Key of tasks.")
-    models: list[str] | None = Field(None, description="Models; null for all of run.models.")
+    models: Models = Field(None, description="Models; null for all of run.models.")
     comparisons: list[str] = Field(min_length=1, description="Keys of comparisons.")
-    languages: list[Language] | None = Field(None, description="Target languages; null for all of the task's.")
+    languages: Languages = Field(None, description="Target languages; null for all of the task's.")
     interventions: list[str] = Field(min_length=1, description="Columns: none, mean, zero, p90 and the like.")
     neurons: list[Literal["source", "target", "source+target"]] = Field(
-        ["source", "target", "source+target"], description="Whose neurons are fine-tuned, for kind finetuning."
+        ["source", "target", "source+target"],
+        min_length=1,
+        description="Whose neurons are fine-tuned, for kind finetuning.",
     )
 
 
 class ControlTable(Section):
     kind: Literal["random_controls"]
     task: Literal["xnli", "xquad"] = Field(description="Key of tasks.")
-    models: list[str] | None = Field(None, description="Models; null for all of run.models.")
+    models: Models = Field(None, description="Models; null for all of run.models.")
     comparisons: list[str] = Field(
         min_length=1, description="Keys of comparisons; the methods of kind random like them are their controls."
     )
-    languages: list[Language] | None = Field(None, description="Target languages; null for all of the task's.")
+    languages: Languages = Field(None, description="Target languages; null for all of the task's.")
     interventions: list[str] = Field(min_length=1, description="Interventions: mean, zero, p90 and the like.")
 
 
@@ -53,7 +58,7 @@ class MethodTable(Section):
         description="split_half: neurons found again on the other half of the shards; relevance_spread: "
         "Act Prob 90p's relevance against sampling noise; perplexity_change: also in bits per byte."
     )
-    models: list[str] | None = Field(None, description="Models; null for all of run.models.")
+    models: Models = Field(None, description="Models; null for all of run.models.")
     methods: list[str] = Field(min_length=1, description="Keys of methods.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -52,7 +53,7 @@ class DemoTask(Section):
 class Xnli(Section):
     source: Literal["hub", "files", "demo"] = Field(description="Where the task's data comes from.")
     source_language: Language = Field("en", description="Language of the training data.")
-    languages: list[Language] = Field(description="Target languages.")
+    languages: list[Language] = Field(min_length=1, description="Target languages.")
     train_fraction: Share = Field(0.25, description="First share of the training set that is used.")
     separator: Literal["spaced_eos", "eos"] = Field(
         "spaced_eos",
@@ -71,10 +72,14 @@ class Xnli(Section):
     demo: DemoTask = Field(default_factory=DemoTask, description="Used when source is demo.")
 
 
+# What looks like a field. Braces around anything with a quote or a space within, as JSON has, are text.
+PROMPT_FIELD = re.compile(r"(?<!\{)\{\s*[^\s{}\"',]*\s*\}(?!\})")
+
+
 class Xquad(Section):
     source: Literal["hub", "files", "demo"] = Field(description="Where the task's data comes from.")
     source_language: Language = Field("en", description="Language of the training data.")
-    languages: list[Language] = Field(description="Target languages.")
+    languages: list[Language] = Field(min_length=1, description="Target languages.")
     train: Literal["xquad", "squad"] = Field(
         "xquad",
         description="xquad: 80 % of the source language's questions train, the others test, in every language by id "
@@ -109,12 +114,15 @@ class Xquad(Section):
     files: SquadFiles = Field(default_factory=SquadFiles, description="Used when source is files.")
     demo: DemoTask = Field(default_factory=DemoTask, description="Used when source is demo.")
 
-    @model_validator(mode="after")
-    def _prompt(self) -> Xquad:
-        missing = [f for f in ("{context}", "{question}") if f not in self.prompt]
-        if missing:
-            raise ValueError(f"prompt must hold {' and '.join(missing)}")
-        return self
+    @field_validator("prompt")
+    @classmethod
+    def _prompt(cls, prompt: str) -> str:
+        known = ("{context}", "{question}")
+        if missing := [field for field in known if field not in prompt]:
+            raise ValueError(f"must hold {' and '.join(missing)}")
+        if unknown := [field[0] for field in PROMPT_FIELD.finditer(prompt) if field[0] not in known]:
+            raise ValueError(f"has the unknown field {unknown[0]}; known: {', '.join(known)}")
+        return prompt
 
 
 class Tasks(Section):
