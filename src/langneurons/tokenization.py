@@ -10,6 +10,7 @@ Tokens that are not special stay what the tokenizer makes of them, whether ``tok
 from __future__ import annotations
 
 import copy
+import json
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -84,6 +85,13 @@ class TextEncoder:
             found._backend.add_tokens([AddedToken(self.mark(name), normalized=False, special=False, **sides)])
             found._meant[found._backend.token_to_id(self.mark(name))] = numbers[name]
         return found
+
+    @property
+    def unknown(self) -> int | None:
+        """Id of the token for what the vocabulary does not have; None where there is none (bytes, as a rule)."""
+        model = json.loads(self._backend.to_str())["model"]
+        name = model.get("unk_token")  # not the tokenizer's own unk_token, which may be BOS and EOS too (GPT-2)
+        return model.get("unk_id") if name is None else self._backend.token_to_id(name)
 
     @property
     def special_names(self) -> list[str]:

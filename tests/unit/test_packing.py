@@ -33,11 +33,13 @@ def tokenizer_file(tmp_path_factory):
     return directory / "tokenizer.json"
 
 
-def packed(tokenizer_file, documents=DOCUMENTS, block=16, tokens=10**6, heldout_tokens=10**6, fraction=FRACTION):
+def packed(
+    tokenizer_file, documents=DOCUMENTS, block=16, tokens=10**6, heldout_tokens=10**6, fraction=FRACTION, **names
+):
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(tokenizer_file))
-    blocks = pack(documents, tokenizer, block, tokens, heldout_tokens, fraction, SEED)
+    blocks = pack(documents, tokenizer, block, tokens, heldout_tokens, fraction, SEED, **names)
     assert all(ids.dtype == np.int32 for split in blocks.values() for ids, _ in split)
     return {split: [(ids.tolist(), size) for ids, size in blocks[split]] for split in blocks}
 
@@ -150,8 +152,72 @@ def test_white_space_that_no_token_covers_is_counted(tmp_path):
     tokenizer = Tokenizer(models.WordLevel({"ein": 0, "Wort": 1, "?": 2}, unk_token="?"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.save(str(tmp_path / "tokenizer.json"))
-    blocks = packed(tmp_path / "tokenizer.json", [("a", "ein   Wort ö \n")], 1, heldout_tokens=0, fraction=1e-12)
+    limits = {"heldout_tokens": 0, "fraction": 1e-12, "most_unknown": 1.0}
+    blocks = packed(tmp_path / "tokenizer.json", [("a", "ein   Wort ö \n")], 1, **limits)
     assert blocks[STATISTICS] == [([0], 3), ([1], 7), ([2], 5)]
+
+
+@pytest.fixture
+def english(tmp_path):
+    """Tokenizers that know two words, of the kinds that have an unknown token; all put <s> before a text."""
+    from tokenizers import models, pre_tokenizers, processors
+
+    def write(kind):
+        words, letters = ["?", "<s>", "river", "house"], [*"?riveouhs", "<s>"]
+        scores = [(word, -1.0 * (word not in "?")) for word in words]
+        core = Tokenizer(
+            {
+                "words": lambda: models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="?"),
+                "pieces": lambda: models.WordPiece({w: i for i, w in enumerate(words)}, unk_token="?"),
+                "unigram": lambda: models.Unigram(scores, unk_id=0),
+                "letters": lambda: models.BPE({w: i for i, w in enumerate(letters)}, [], unk_token="?", fuse_unk=True),
+                # The unknown token is what stands before a text too: it is no unknown token there.
+                "before": lambda: models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="<s>"),
+            }[kind]()
+        )
+        core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+        start = core.token_to_id("<s>")
+        core.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", start)])
+        core.save(str(tmp_path / f"{kind}.json"))
+        return tmp_path / f"{kind}.json"
+
+    return write
+
+
+@pytest.mark.parametrize("kind", ["words", "pieces", "unigram", "before"])
+def test_the_share_of_the_unknown_token_is_reported_and_bounded(english, kind, capsys):
+    """<s> and nine words: of ten tokens one is unknown, then two."""
+    names = {"heldout_tokens": 0, "fraction": 1e-12, "language": "hi", "model": "tiny"}
+    token = "<s>" if kind == "before" else "?"
+    known = [("a", "river house " * 4 + "river")]
+    packed(english(kind), known, 5, **names)
+    assert capsys.readouterr().out == ""
+    blocks = packed(english(kind), [("a", "river house " * 4 + "नदी")], 5, **names)
+    assert [len(ids) for ids, _ in blocks[STATISTICS]] == [5, 5]
+    said = f"of the tokens of hi (statistics split) are the unknown token '{token}' of tiny's tokenizer"
+    assert capsys.readouterr().out == f"10 % {said}\n"
+    with pytest.raises(ValueError) as error:
+        packed(english(kind), [*known, ("b", "नदी घर " * 4 + "नदी")], 5, **names)
+    assert str(error.value) == (
+        f"45 % {said} (at most 10 % may be); take hi out of corpus.languages, or use a model whose tokenizer knows it"
+    )
+
+
+def test_the_share_is_that_of_each_split(english):
+    """Where the held-out documents alone are in another script."""
+    texts = [f"river house {'river ' * i}" for i in range(60)]
+    heldout = [text for text in (f"नदी {'घर ' * i}" for i in range(60)) if split_of(text, FRACTION, SEED) == HELDOUT]
+    documents = [(t, t) for t in [*(t for t in texts if split_of(t, FRACTION, SEED) == STATISTICS), *heldout]]
+    with pytest.raises(ValueError, match=r"% of the tokens of the text \(heldout split\) are the unknown token '\?'"):
+        packed(english("letters"), documents)
+    assert packed(english("letters"), documents, heldout_tokens=0)[HELDOUT] == []
+
+
+def test_a_tokenizer_of_bytes_has_no_unknown_token(tokenizer_file, capsys):
+    tokenizer = Tokenizer.from_file(str(tokenizer_file))
+    assert tokenizer.model.unk_token is None
+    assert packed(tokenizer_file, [("a", "ꙮ𓀀 " * 40)], heldout_tokens=0, fraction=1e-12)[STATISTICS]
+    assert capsys.readouterr().out == ""
 
 
 def test_a_token_that_the_tokenizer_puts_behind_a_document_has_no_bytes(tokenizer_file, tmp_path):

@@ -15,7 +15,8 @@ with job(snakemake.log[0]):
     documents = chain.from_iterable(map(read_documents, snakemake.input.corpus, shards))
     open_snapshot(snakemake.input.model, wildcards.model, TOKENIZER)
     tokenizer = load_tokenizer(snakemake.input.model)
-    blocks = pack(documents, tokenizer, p.block, 0, p.tokens, p.heldout_fraction, p.seed)
+    names = (wildcards.language, wildcards.model)
+    blocks = pack(documents, tokenizer, p.block, 0, p.tokens, p.heldout_fraction, p.seed, *names)
     facts = {"model_key": wildcards.model, "language": wildcards.language, "shard": "heldout", "block": p.block}
     write_blocks(snakemake.output[0], blocks, facts | {"tokenizer": tokenizer_digest(snakemake.input.model)})
     print(f"{len(blocks['heldout'])} blocks of {p.block} tokens; the budget is {p.tokens} tokens")

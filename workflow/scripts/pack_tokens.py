@@ -13,7 +13,8 @@ with job(snakemake.log[0]):
     budget = shard_budget(snakemake.input.corpus, p.tokens, p.shards, expected)
     open_snapshot(snakemake.input.model, wildcards.model, TOKENIZER)
     tokenizer = load_tokenizer(snakemake.input.model)
-    blocks = pack(documents, tokenizer, p.block, budget, 0, p.heldout_fraction, p.seed)
+    names = (wildcards.language, wildcards.model)
+    blocks = pack(documents, tokenizer, p.block, budget, 0, p.heldout_fraction, p.seed, *names)
     facts = expected | {"model_key": wildcards.model, "block": p.block}
     write_blocks(snakemake.output[0], blocks, facts | {"tokenizer": tokenizer_digest(snakemake.input.model)})
     print(f"{len(blocks['statistics'])} blocks of {p.block} tokens; the budget is {budget} tokens")

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 SCHEMA = pa.schema([("split", pa.string()), ("input_ids", pa.list_(pa.int32())), ("bytes", pa.int64())])
 KIND = "token blocks"
+MOST_UNKNOWN = 0.1
+"""Share of the unknown token above which a tokenizer does not know a language: its neurons would be those of a gap."""
 UNITS = {"input_ids": "token ids", "bytes": "UTF-8 bytes of the text that a block stands for"}
 
 
@@ -33,6 +35,8 @@ class _Stream:
     ids: list[int] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
     packed: int = 0
+    tokens: int = 0
+    unknown: int = 0
 
     @property
     def full(self) -> bool:
@@ -58,6 +62,9 @@ def pack(
     heldout_tokens: int,
     heldout_fraction: float,
     seed: int,
+    language: str = "the text",
+    model: str = "the model",
+    most_unknown: float = MOST_UNKNOWN,
 ) -> dict[str, list[tuple[np.ndarray, int]]]:
     """Tokenise documents in order, concatenate them and cut them into blocks of ``block`` tokens.
 
@@ -66,9 +73,14 @@ def pack(
     statistics, ``heldout_tokens`` held out; what does not fill a block is left out. Returns the blocks of each split
     (int32), each with its bytes of UTF-8.
 
-    A budget of 0 leaves a split out. Raises ValueError if a split that was asked for has not one block.
+    The share of the unknown token among the tokens of the text that was read for a split is printed where it is above
+    0. A budget of 0 leaves a split out. ``language`` and ``model`` are what messages call the text and the tokenizer.
+
+    ValueError if a split that was asked for has not one block, or if more than the share ``most_unknown`` of its
+    tokens are unknown.
     """
     encoder = TextEncoder(tokenizer)
+    unknown = encoder.unknown
     streams = {STATISTICS: _Stream(block, tokens), HELDOUT: _Stream(block, heldout_tokens)}
     blocks: dict[str, list[tuple[np.ndarray, int]]] = {STATISTICS: [], HELDOUT: []}
     with Progress(tokens + heldout_tokens, "tokens", "pack") as done:
@@ -79,9 +91,25 @@ def pack(
             if streams[split].full:
                 continue
             ids, offsets = encoder.whole(text)
+            streams[split].tokens += len(ids)
+            # A token around the text may be the same one (as BOS is in some models).
+            streams[split].unknown += ids.count(unknown) - (encoder.before + encoder.after).count(unknown)
             packed = list(streams[split].add(ids, _byte_sizes(text, offsets)))
             blocks[split] += packed
             done(len(packed) * block)
+    for split, stream in streams.items():
+        if stream.unknown:
+            share, name = stream.unknown / stream.tokens, tokenizer.convert_ids_to_tokens(unknown)
+            said = (
+                f"{100 * share:.3g} % of the tokens of {language} ({split} split) are the unknown token '{name}' "
+                f"of {model}'s tokenizer"
+            )
+            if share > most_unknown:
+                raise ValueError(
+                    f"{said} (at most {100 * most_unknown:.3g} % may be); take {language} out of corpus.languages, or "
+                    "use a model whose tokenizer knows it"
+                )
+            print(said)
     for split, wanted in ((STATISTICS, tokens), (HELDOUT, heldout_tokens)):
         if wanted and not blocks[split]:
             raise ValueError(
