@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from langneurons.downloads import Repository
-from langneurons.hub import api, as_json, hub_faults
+from langneurons.hub import api, as_json, check_endpoint, hub_faults
 from langneurons.hub_requests import ask_once, may_pass, unreachable
 from langneurons.models.sources import snapshot_files
 
@@ -20,6 +20,10 @@ def obstacle(repositories: Sequence[Repository]) -> str | None:
 
     Either the one reason that nothing can be reached at all, or one line per repository that the Hub refuses.
     """
+    try:
+        check_endpoint()
+    except ValueError as error:
+        return f"{error}. Nothing was started"
     try:
         told = refusals(repositories)
     except _NoNetwork as error:

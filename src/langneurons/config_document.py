@@ -211,5 +211,18 @@ def main(root: str = ".") -> None:
             partial.write_text(text, encoding="utf-8")
 
 
+def command(arguments: list[str]) -> int:
+    """``[ROOT]``, the repository; the exit status."""
+    if len(arguments) > 1 or any(argument.startswith("-") for argument in arguments):
+        print("usage: python -m langneurons.config_document [ROOT]", file=sys.stderr)
+        return 2
+    try:
+        main(*arguments)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:2])
+    sys.exit(command(sys.argv[1:]))

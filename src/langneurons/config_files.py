@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from langneurons.config import ConfigError
+from langneurons.config import Config, ConfigError
 from langneurons.config_faults import listed
 
 _PLAIN = "tag:yaml.org,2002:"
@@ -32,11 +32,59 @@ def check_files(paths: Iterable[str | os.PathLike]) -> None:
         raise ConfigError(listed(list(dict.fromkeys(faults))))
 
 
+def check_overlays(paths: Iterable[str | os.PathLike]) -> None:
+    """As :func:`check_files`, of files that Snakemake has not read yet: each is there, and holds keys.
+
+    ConfigError also lists what is missing, no file, empty or of another form.
+    """
+    paths = [Path(path) for path in paths]
+    check_files(paths)
+    if faults := [fault for path in paths for fault in _form(path)]:
+        raise ConfigError(listed(list(dict.fromkeys(faults))))
+
+
+def check_directories(config: Config) -> None:
+    """ConfigError where ``results`` or ``resources`` is, or would lie in, what is no directory."""
+    faults = []
+    for key in ("results", "resources"):
+        for place in (path := Path(getattr(config, key)), *path.parents):
+            if place.is_symlink() and not place.exists():
+                what = f"{place} is a symbolic link to {os.readlink(place)}, which is not there; make that directory"
+            elif place.exists() and not place.is_dir():
+                what = f"{place} is a file, and no directory; move it"
+            else:
+                continue
+            faults.append(f"{key}: {what}, or name another directory: --config {key}=DIRECTORY")
+            break
+    if faults:
+        raise ConfigError(listed(faults))
+
+
+def _form(path: Path) -> Iterator[str]:
+    import yaml
+
+    text = path.read_text(encoding="utf-8")
+    try:
+        found = json.loads(text)  # as Snakemake reads it: indented by tabs it is no YAML
+    except ValueError:
+        try:
+            found = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        except yaml.YAMLError as error:  # as of a list as a key
+            yield f"{path}: {getattr(error, 'problem', None) or 'cannot be read as YAML'}; correct it"
+            return
+    if not isinstance(found, dict):
+        what = {list: "a list", type(None): "nothing"}.get(type(found), "a single value")
+        yield f"{path}: holds {what}; write keys of the configuration with their values, as in config/config.yaml"
+
+
 def _faults(path: Path) -> Iterator[str]:
     import yaml
 
     try:
         text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        yield f"{path}: cannot be read ({error.strerror}); write the path of a configuration file"
+        return
     except UnicodeDecodeError as error:
         yield f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8"
         return

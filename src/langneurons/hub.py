@@ -20,6 +20,7 @@ from pathlib import Path
 @contextlib.contextmanager
 def hub_faults() -> Iterator[None]:
     """Turn what the Hub refuses, or its silence, into a ValueError of one line that says what to do."""
+    check_endpoint()
     import httpx2
     from huggingface_hub import errors
 
@@ -106,7 +107,11 @@ def as_json(answer, what: str) -> object:
 
 
 def check_settings() -> None:
-    """ValueError for a proxy's address or a token that no request can be made with; the token is not printed."""
+    """ValueError for an address of the Hub or of a proxy, or a token, that no request can be made with.
+
+    Neither the token nor the password in an address is printed.
+    """
+    check_endpoint()
     import httpx2
 
     for variable, address in _proxies().items():
@@ -127,6 +132,25 @@ def check_settings() -> None:
         raise ValueError(
             f"{where}: character {strange.start() + 1} of the token is U+{ord(strange[0]):04X}, and a token has "
             "ASCII letters and digits alone; copy it again"
+        )
+
+
+def check_endpoint() -> None:
+    """ValueError where HF_ENDPOINT is no address. Before huggingface_hub is imported, which parses it and fails."""
+    address = os.environ.get("HF_ENDPOINT")
+    if address is None:
+        return
+    try:
+        parts = urllib.parse.urlsplit(address)
+        told = "" if parts.port is None or parts.port > 0 else "Port out of range 1-65535"
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            told = "it has no http:// or https:// with a host"
+    except ValueError as error:
+        told = str(error).replace(address, "…")
+    if told:
+        told = re.sub(r"[^/@\s']*@", "", told)
+        raise ValueError(
+            f"HF_ENDPOINT is not the address of a Hub ({told}); write https://HOST or http://HOST:PORT, or unset it"
         )
 
 
@@ -156,6 +180,7 @@ def commit_of(name: str, branch: str = "main") -> str:
 
     ``name`` is ``owner/name`` of a model, or ``datasets/owner/name``. ValueError, one line, where the Hub refuses.
     """
+    check_endpoint()
     from huggingface_hub import get_session
     from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 

@@ -106,6 +106,7 @@ def prepare_environment(network: bool) -> None:
     if not network:
         os.environ["HF_HUB_OFFLINE"] = "1"
         os.environ["HF_DATASETS_OFFLINE"] = "1"
+        os.environ.pop("HF_ENDPOINT", None)  # nothing is asked there, and an address that is none fails their import
 
 
 def keep_freed_memory() -> None:

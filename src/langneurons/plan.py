@@ -16,7 +16,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from langneurons.config import Config
+from langneurons.config import Config, ConfigError
+from langneurons.config_files import check_overlays
 from langneurons.resources import (
     HISTOGRAM,
     NEURON_SHARE,
@@ -29,6 +30,7 @@ from langneurons.resources import (
 )
 
 PROFILE = "profiles/slurm/config.yaml"
+TRIGGERS = ("rerun-triggers", "max-checksum-file-size", "rerun-incomplete")  # keys of it
 # Bytes, measured: of a neuron's histogram of 10 and of 100 million tokens as a file; of a packed token.
 SHARD_NEURON, LANGUAGE_NEURON, TOKEN = 700, 870, 2.5
 CORPUS_SHARD = 0.17e9  # bytes: a tenth of the Wikipedia in one language, over the paper's 16
@@ -110,9 +112,14 @@ def ask_snakemake(
 ) -> tuple[Config, list[Planned], list[SlurmJob]]:
     """The configuration, the jobs that a run of ``targets`` would start, and the Slurm jobs that they make.
 
-    RuntimeError with Snakemake's own words where it refuses.
+    RuntimeError with Snakemake's own words where it refuses; ConfigError for files that are no configuration;
+    ValueError outside the repository, or for a directory that is not there: a plan makes none.
     """
-    import yaml
+    if not Path("Snakefile").is_file() or not Path(profile).is_file():
+        raise ValueError(f"{Path.cwd()}: has no Snakefile and {profile}; run this in the repository's root")
+    if not Path(directory).is_dir():
+        raise ValueError(f"--directory {directory}: is no directory; name the one in which snakemake runs")
+    check_overlays(configfiles)
     from snakemake.api import SnakemakeApi
     from snakemake.cli import parse_size_in_bytes
     from snakemake.resources import Resources
@@ -126,7 +133,7 @@ def ask_snakemake(
         ResourceSettings,
     )
 
-    options = yaml.safe_load(Path(profile).read_text(encoding="utf-8"))
+    options = _profile(profile)
     said = io.StringIO()
     with (
         contextlib.redirect_stdout(said),
@@ -160,6 +167,22 @@ def ask_snakemake(
             raise RuntimeError(said.getvalue().strip()) from None
         workflow = workflow_api._workflow
         return (workflow.globals["settings"], *_read(workflow))
+
+
+def _profile(path: str) -> dict:
+    import yaml
+
+    try:
+        options = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        mark, what = getattr(error, "problem_mark", None), getattr(error, "problem", None) or "it cannot be read"
+        raise ValueError(f"{path}{f', line {mark.line + 1}' if mark else ''}: {what}; correct it") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from None
+    keys = ("resources", "set-resource-scopes", "group-components", *TRIGGERS)
+    if missing := [key for key in keys if not isinstance(options, dict) or key not in options]:
+        raise ValueError(f"{path}: has no {missing[0]}; add it, as in the repository's own file")
+    return options
 
 
 def _read(workflow) -> tuple[list[Planned], list[SlurmJob]]:
@@ -232,6 +255,10 @@ def main(arguments: list[str] | None = None) -> int:
     except RuntimeError as error:
         print(error, file=sys.stderr)
         return 1
+    except ValueError as error:
+        told = str(error).splitlines()[1:] if isinstance(error, ConfigError) else [str(error)]
+        print("\n".join(f"error: {line.strip()}" for line in told), file=sys.stderr)
+        return 2
     print(table(stages(config, jobs), slurm) if jobs else "Nothing to be done.")
     return 0
 

@@ -67,6 +67,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--end", action="store_true", help="end the processes that still run there")
     asked = parser.parse_args(arguments)
     directory = Path(asked.directory).resolve()
+    if not directory.is_dir():
+        print(f"error: {asked.directory}: is no directory; name the one in which snakemake was called", file=sys.stderr)
+        return 2
     try:
         alive = processes_of(directory)
         if alive and not asked.end:

@@ -91,6 +91,10 @@ def _inside(address: str) -> Iterator[str]:
 
 def main(command: list[str]) -> int:
     """Run ``command`` and serve its jobs until it ends; returns its exit status."""
+    if not command or shutil.which(command[0]) is None:
+        what = f"error: {command[0]}: command not found; " if command else ""
+        print(f"{what}usage: python -m langneurons.warm COMMAND [ARGUMENT ...]", file=sys.stderr)
+        return 127 if command else 2
     environment = dict(os.environ)  # the command's own: what it downloads is not offline
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = "1"

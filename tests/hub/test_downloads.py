@@ -661,3 +661,37 @@ def test_an_answer_without_a_commit_is_one_line(hub, capsys, body, told):
     assert main(["commit", WHERE.name]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {WHERE.name}") and told in line
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("http://[::1", "Invalid IPv6 URL"),
+        ("http://localhost:99999", "Port out of range 0-65535"),
+        ("http://name:secret@[::1", "Invalid IPv6 URL"),
+        ("http://name:secret@host:x", "Port could not be cast to integer value as 'x'"),
+        ("huggingface.co", "it has no http:// or https:// with a host"),
+        ("", "it has no http:// or https:// with a host"),
+    ],
+)
+def test_an_address_of_the_hub_that_is_none_is_one_line(address, told):
+    """In a process of its own: huggingface_hub parses the address when it is imported."""
+    environment = os.environ | {"HF_ENDPOINT": address, "PYTHONPATH": str(ROOT / "src")}
+    for code in (
+        "import sys; from langneurons.hub import main; sys.exit(main(['commit', 'owner/name']))",
+        "from langneurons.downloads import Repository; from langneurons.access import obstacle; "
+        "sys.exit(obstacle([Repository('model', 'owner/name', 40 * 'c')]))",
+    ):
+        command = [sys.executable, "-c", f"import sys; {code}"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        (line,) = done.stderr.splitlines()
+        assert done.returncode == 1 and line.removeprefix("error: ").startswith(
+            f"HF_ENDPOINT is not the address of a Hub ({told}); write https://HOST or http://HOST:PORT, or unset it"
+        )
+        assert "secret" not in line
+
+
+def test_jobs_that_ask_no_hub_need_no_address_of_it():
+    code = "from langneurons.jobs import prepare_environment as p; p(False); import huggingface_hub.constants"
+    environment = os.environ | {"HF_ENDPOINT": "http://[::1", "PYTHONPATH": str(ROOT / "src")}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)

@@ -79,6 +79,19 @@ def test_main_writes_both_and_refuses_another_directory(tmp_path):
         assert (tmp_path / name).read_bytes() == (ROOT / name).read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (["--zz"], 2, "usage: python -m langneurons.config_document [ROOT]"),
+        (["a", "b"], 2, "usage: python -m langneurons.config_document [ROOT]"),
+        (["/nowhere"], 1, "error: /nowhere: no config/config.yaml here; run this in the repository's root"),
+    ],
+)
+def test_wrong_arguments_are_one_line(capsys, arguments, status, says):
+    assert config_document.command(arguments) == status
+    assert capsys.readouterr().err == says + "\n"
+
+
 def test_the_schema_text_is_sorted_and_ends_in_a_newline():
     text = config_document.schema_json()
     assert text.endswith("}\n")

@@ -1,10 +1,11 @@
 """The DAG of rules as SVG, from Snakemake's own digraph."""
 
+import io
 import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from langneurons.publishing.rulegraph import draw, layers_of, parse_dot
+from langneurons.publishing.rulegraph import draw, layers_of, main, parse_dot
 
 DOT = """digraph snakemake_dag {
     node[shape=box, style=rounded];
@@ -47,3 +48,12 @@ def test_the_svg_holds_every_rule_and_edge():
 def test_something_else_is_refused():
     with pytest.raises(ValueError, match="pipe the output of snakemake --rulegraph"):
         draw("Building DAG of jobs...")
+
+
+@pytest.mark.parametrize("graph", ["", "Building DAG of jobs..."])
+def test_no_graph_is_one_line(monkeypatch, capsys, graph):
+    monkeypatch.setattr("sys.stdin", io.StringIO(graph))
+    assert main() == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == "error: no digraph in the input; pipe the output of snakemake --rulegraph in\n"

@@ -52,6 +52,23 @@ def test_a_script_runs_in_the_warm_process(scripts, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("command", "status", "says"),
+    [
+        ([], 2, "usage: python -m langneurons.warm COMMAND [ARGUMENT ...]\n"),
+        (
+            ["no-such-command"],
+            127,
+            "error: no-such-command: command not found; usage: python -m langneurons.w",
+        ),
+    ],
+)
+def test_no_command_is_one_line(command, status, says):
+    done = run(command, capture_output=True, text=True)
+    assert done.returncode == status and done.stdout == ""
+    assert done.stderr.startswith(says) and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
     ("body", "status"), [("sys.exit(7)", 7), ("raise ValueError('no such file')", 1), ("os.kill(os.getpid(), 9)", 137)]
 )
 def test_the_exit_status_is_the_script_s(scripts, body, status):

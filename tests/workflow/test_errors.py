@@ -81,6 +81,30 @@ def test_what_yaml_misreads_stops_before_any_job(tmp_path):
     assert f"{path}, line 5: perplexity.tokens: the key stands already in line 4" in done.stdout
 
 
+@pytest.mark.parametrize("key", ["results", "resources"])
+@pytest.mark.parametrize(
+    ("place", "says"),
+    [
+        ("file", "file is a file, and no directory; move it"),
+        ("file/below", "file is a file, and no directory; move it"),
+        ("link", "link is a symbolic link to /nowhere/at/all, which is not there; make that directory"),
+    ],
+)
+def test_a_place_that_is_no_directory_is_told_by_its_key(tmp_path, key, place, says):
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("/nowhere/at/all")
+    done = parse(tmp_path, "--dry-run", "--config", f"{key}={place}")
+    assert done.returncode != 0
+    assert f"  {key}: {says}, or name another directory: --config {key}=DIRECTORY\n" in done.stdout
+    assert "NotADirectoryError" not in done.stdout and "Traceback" not in done.stdout
+
+
+def test_a_place_may_be_a_link_to_a_directory(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    assert parse(tmp_path, "--dry-run", "--quiet=rules", "--config", "results=link").returncode == 0
+
+
 def test_a_value_of_the_command_line_is_told_by_its_key(tmp_path):
     done = parse(tmp_path, "--config", "corpus={tokens: many}", "results=")
     expect_nothing_started(tmp_path, done)

@@ -250,6 +250,15 @@ def test_without_proc_ps_and_lsof_are_asked(tmp_path, monkeypatch):
         processes_of(tmp_path)
 
 
+@pytest.mark.parametrize("place", ["none", "file"])
+def test_what_is_no_directory_is_not_unlocked(tmp_path, place):
+    (tmp_path / "file").touch()
+    done = unlock(tmp_path / place)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line == f"error: {tmp_path / place}: is no directory; name the one in which snakemake was called"
+
+
 @pytest.mark.parametrize("submitted", [False, True])
 def test_a_slurm_that_does_not_answer_matters_only_where_jobs_were_submitted(tmp_path, monkeypatch, submitted):
     (tmp_path / "bin").mkdir()

@@ -114,6 +114,62 @@ def test_every_rule_with_a_script_has_its_version():
             assert f'version=version_of("{script[1]}"),' in rule, f"{file.name}: {script[1]} has no version"
 
 
+def told(capsys, *arguments):
+    """What ``python -m langneurons.plan`` says where it makes no plan: one line."""
+    assert plan.main([str(argument) for argument in arguments]) == 2
+    said = capsys.readouterr()
+    (line,) = said.err.splitlines()
+    assert said.out == ""
+    return line
+
+
+OVERLAYS = {
+    "missing": (None, ": cannot be read (No such file or directory); write the path of a configuration file"),
+    "empty": (b"", ": holds nothing; write keys of the configuration with their values, as in config/config.yaml"),
+    "list": (b"[1, 2]", ": holds a list; write keys of the configuration with their values, as in config/config.yaml"),
+    "text": (b"seed", ": holds a single value; write keys of the configuration with their values, as in config/confi"),
+    "UTF-16": ("seed: 1".encode("utf-16"), ": byte 0 is not UTF-8; save the file as UTF-8"),
+    "no YAML": (b"a: [1", ", line "),
+}
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_a_file_that_is_no_configuration_is_one_line(tmp_path, monkeypatch, capsys, name):
+    content, says = OVERLAYS[name]
+    file = tmp_path / "overlay.yaml"
+    if content is not None:
+        file.write_bytes(content)
+    monkeypatch.chdir(ROOT)
+    assert told(capsys, "--configfile", file, "--directory", tmp_path).startswith(f"error: {file}{says}")
+    assert [path for path in tmp_path.iterdir() if path != file] == []
+
+
+def test_a_directory_as_a_configuration_is_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    assert told(capsys, "--configfile", tmp_path).startswith(f"error: {tmp_path}: cannot be read (Is a directory)")
+
+
+def test_a_plan_makes_no_directory(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    assert told(capsys, "--directory", tmp_path / "new").startswith(
+        f"error: --directory {tmp_path}/new: is no directory"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plan_outside_the_repository_is_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert told(capsys) == (
+        f"error: {tmp_path}: has no Snakefile and profiles/slurm/config.yaml; run this in the repository's root"
+    )
+    (tmp_path / "Snakefile").touch()
+    (tmp_path / "profiles/slurm").mkdir(parents=True)
+    for text, says in (("resources: [", ", line 1: "), ("jobs: 1", "has no resources; add it")):
+        (tmp_path / plan.PROFILE).write_text(text)
+        line = told(capsys)
+        assert line.startswith(f"error: {plan.PROFILE}") and says in line
+
+
 def test_a_fault_of_the_configuration_is_told(tmp_path):
     overlay = tmp_path / "overlay.yaml"
     overlay.write_text("run: {models: [llama]}\n", encoding="utf-8")

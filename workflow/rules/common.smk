@@ -15,7 +15,7 @@ from langneurons.conditions import (
     statistics_languages,
 )
 from langneurons.config import ConfigError, load_config
-from langneurons.config_files import check_files
+from langneurons.config_files import check_directories, check_files
 from langneurons.locks import hold_directory
 from langneurons.models.checks import needs_of, needs_text, unusable
 from langneurons.models.sources import snapshot_sources
@@ -27,6 +27,7 @@ try:
     if workflow.is_main_process:
         check_files(workflow.configfiles)
     settings = load_config(config)
+    check_directories(settings)
 except ConfigError as error:
     raise WorkflowError(str(error))
 

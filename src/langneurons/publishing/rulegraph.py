@@ -88,5 +88,15 @@ def draw(text: str) -> str:
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
+def main() -> int:
+    """The graph of the standard input, as SVG on the standard output; its exit status."""
+    try:
+        sys.stdout.write(draw(sys.stdin.read()))
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
 if __name__ == "__main__":
-    sys.stdout.write(draw(sys.stdin.read()))
+    sys.exit(main())
