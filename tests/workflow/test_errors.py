@@ -198,8 +198,8 @@ def write_good_files(data):
     (data / "text/en.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     rows = [f"Premise {i}.\tHypothesis {i}.\t{label}" for i, label in enumerate(LABELS)]
     (data / "xnli/en.test.tsv").write_text("\n".join(["premise\thypothesis\tlabel", *rows]) + "\n", encoding="utf-8")
-    question = {"question": "Where?", "answers": [{"text": "Here", "answer_start": 0}]}
-    questions = [question | {"id": str(i)} for i in range(10)]
+    question = {"answers": [{"text": "Here", "answer_start": 0}]}
+    questions = [question | {"id": str(i), "question": f"Where is {i}?"} for i in range(10)]
     squad = {"data": [{"paragraphs": [{"context": "Here.", "qas": questions}]}]}
     (data / "xquad/xquad.en.json").write_text(json.dumps(squad), encoding="utf-8")
 

@@ -46,14 +46,14 @@ onstart:
                 f"{key}: nothing can be written in {folder}. Make it writable (chmod -R u+w {folder}), "
                 f"or name another directory: --config {key}=DIRECTORY"
             )
-    if workflow.is_main_process:
-        hold_directories(settings.results, settings.resources)
     if workflow.is_main_process and not workflow.touch:
         if refused := unusable_snapshots(list(workflow.dag.needrun_jobs())):
             raise WorkflowError("\n".join(["The models cannot be used as configured:", *refused]))
         downloads = [job for job in workflow.dag.needrun_jobs() if job.rule.name.startswith("download_")]
         if told := obstacle_at_the_hub(downloads):
             raise WorkflowError(told)
+    if workflow.is_main_process:  # last: a run that is refused makes no directory
+        hold_directories(settings.results, settings.resources)
 
 
 def hold_directories(*directories):
