@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from langneurons.downloads import Repository
 from langneurons.hub import api, as_json, check_endpoint, hub_faults
-from langneurons.hub_requests import ask_once, may_pass, unreachable
+from langneurons.hub_requests import ask_once, is_transient, unreachable
 from langneurons.models.sources import snapshot_files
 
 
@@ -52,11 +52,11 @@ def refusals(repositories: Sequence[Repository]) -> list[str]:
                 try:
                     _ask(repository, again=number == 0)
                 except (httpx2.TransportError, OfflineModeIsEnabled) as error:
-                    if (number == 0 and unreachable(error)) or not may_pass(error):
+                    if (number == 0 and unreachable(error)) or not is_transient(error):
                         raise
                     break  # nor will it answer for the others
                 except HfHubHTTPError as error:
-                    if not may_pass(error):
+                    if not is_transient(error):
                         raise
         except ValueError as error:
             if unreachable(error.__context__):

@@ -28,7 +28,7 @@ is removed by `null`. To take a model from elsewhere, add it under a key of its 
 forms' keys would mix. Several overlays apply from left to right.
 
 The whole is checked before any job starts, and every fault is a line with the key's path. The files are also read as
-text: a key that stands twice, and what YAML reads otherwise than it looks (`0042` is 34, `10:00` is 600, `no` is
+text: a key that is duplicated, and what YAML reads otherwise than it looks (`0042` is 34, `10:00` is 600, `no` is
 false), is a fault with file and line. A list holds each entry once. A *default* below is what a key has if no file sets
 it, in JSON (which is YAML too); keys without one are *required*. This page and
 `workflow/schemas/config.schema.json`, for editors, are made by `python -m langneurons.config_document`.

@@ -24,7 +24,7 @@ _TRUE = ("true", "false", "True", "False", "TRUE", "FALSE")
 def check_files(paths: Iterable[str | os.PathLike]) -> None:
     """Read configuration files again, as text.
 
-    ConfigError lists, with file, line and key: a key that stands twice, octal and sexagesimal numbers, infinity, dates,
+    ConfigError lists, with file, line and key: duplicate keys, octal and sexagesimal numbers, infinity, dates,
     and words that YAML takes for truth values where the configuration has texts.
     """
     faults = [fault for path in paths for fault in _faults(Path(path))]
@@ -102,7 +102,7 @@ def _faults(path: Path) -> Iterator[str]:
 
 
 def _json_faults(path: Path, text: str, error: Exception) -> Iterator[str]:
-    """Of a file that is JSON but no YAML (it may be indented by tabs): keys that stand twice."""
+    """Of a file that is JSON but no YAML (it may be indented by tabs): keys that are duplicated."""
     twice: list[str] = []
 
     def pairs(found: list[tuple[str, Any]]) -> dict:
@@ -117,7 +117,7 @@ def _json_faults(path: Path, text: str, error: Exception) -> Iterator[str]:
         line = f", line {mark.line + 1}" if mark else ""
         yield f"{path}{line}: is neither YAML nor JSON ({getattr(error, 'problem', None) or 'it cannot be read'})"
     for key in twice:
-        yield f"{path}: the key '{key}' stands twice in one dictionary; write it once"
+        yield f"{path}: the key '{key}' is duplicated in one dictionary; write it once"
 
 
 def _walk(node: Any, key: str, seen: set[int]) -> Iterator[tuple[int, str, str]]:

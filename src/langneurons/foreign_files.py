@@ -99,7 +99,7 @@ def parsed(content: str, at: str, advice: str = "") -> Any:
         if len(found) < len(pairs):
             keys = [key for key, _ in pairs]
             twice = next(key for key in keys if keys.count(key) > 1)
-            raise _Refused(f"{at}: the key {twice!r} stands twice in one object; write it once")
+            raise _Refused(f"{at}: the key {twice!r} is duplicated in one object; write it once")
         return found
 
     def constant(word: str) -> Any:

@@ -30,7 +30,7 @@ def timeout():
     return httpx2.Timeout(TIMEOUT, connect=min(CONNECT, TIMEOUT))
 
 
-def may_pass(error: Exception) -> bool:
+def is_transient(error: Exception) -> bool:
     """Whether a request that failed with this error is worth repeating."""
     import httpx2
     from huggingface_hub.errors import HfHubHTTPError
@@ -69,7 +69,7 @@ class Retries:
 
         ``error`` is None where an answer ended early.
         """
-        if error is not None and not may_pass(error):
+        if error is not None and not is_transient(error):
             raise error
         self.fruitless = 0 if brought else self.fruitless + 1
         if error is not None and unreachable(error) and (age := _gone_since()) is not None and age < GONE_UNWAITED:

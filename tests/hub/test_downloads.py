@@ -694,4 +694,4 @@ def test_an_address_of_the_hub_that_is_none_is_one_line(address, told):
 def test_jobs_that_ask_no_hub_need_no_address_of_it():
     code = "from langneurons.jobs import prepare_environment as p; p(False); import huggingface_hub.constants"
     environment = os.environ | {"HF_ENDPOINT": "http://[::1", "PYTHONPATH": str(ROOT / "src")}
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0

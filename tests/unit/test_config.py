@@ -266,7 +266,7 @@ FAULTS = {
         ["statistics", "percentiles"],
         [5, 10, 25, 50, 75, 90, 90.0, 95],
         "statistics.percentiles",
-        ["'90' stands twice"],
+        ["'90' is duplicated"],
     ),
     "negative budget": (["corpus", "tokens"], -1, "corpus.tokens", ["is -1", "> 0"]),
     "budget below a block a shard": (["corpus", "tokens"], 5119, "corpus.tokens", ["is 5119", "at least 5120"]),

@@ -40,7 +40,7 @@ FAULTS = {
     "a tag": ("a: !!binary aGk=\n", "1: a: has the tag tag:yaml.org,2002:binary; write the value alone"),
     "JSON that is no YAML": (
         '{"b": "\\ud83d\\ude00", "a": 1, "a": 2}',
-        ": the key 'a' stands twice in one dictionary; write it once",
+        ": the key 'a' is duplicated in one dictionary; write it once",
     ),
     "nested deeply": ("a: " + "[" * 3000 + "]" * 3000, ": is nested too deeply to be a configuration"),
     "neither": ("a: [1\nb: 2\n", "2: is neither YAML nor JSON ("),

@@ -117,56 +117,60 @@ FAULTS = {
         "corpus.hub.snapshot: is 20231101; input should be a valid st",
     ),
     # Duplicates
-    "models": ("run/models", ["mistral-nemo"] * 2, "run.models: 'mistral-nemo' stands twice; write it once"),
-    "tables": ("run/tables", ["xnli", "xquad", "xnli"], "run.tables: 'xnli' stands twice; write it once"),
-    "figures": ("figures/methods", ["lape-set1"] * 2, "figures.methods: 'lape-set1' stands twice; write it once"),
+    "models": ("run/models", ["mistral-nemo"] * 2, "run.models: 'mistral-nemo' is duplicated; write it once"),
+    "tables": ("run/tables", ["xnli", "xquad", "xnli"], "run.tables: 'xnli' is duplicated; write it once"),
+    "figures": ("figures/methods", ["lape-set1"] * 2, "figures.methods: 'lape-set1' is duplicated; write it once"),
     "models of a table": (
         "tables/xnli/models",
         ["mistral-nemo"] * 2,
-        "tables.xnli.models: 'mistral-nemo' stands twice",
+        "tables.xnli.models: 'mistral-nemo' is duplicated",
     ),
-    "comparisons": ("tables/xnli/comparisons", ["LAPE"] * 2, "tables.xnli.comparisons: 'LAPE' stands twice; write it"),
+    "comparisons": ("tables/xnli/comparisons", ["LAPE"] * 2, "tables.xnli.comparisons: 'LAPE' is duplicated; write it"),
     "interventions": (
         "tables/xnli/interventions",
         ["none"] * 2,
-        "tables.xnli.interventions: 'none' stands twice; write",
+        "tables.xnli.interventions: 'none' is duplicated; write",
     ),
     "languages of a table": (
         "tables/xnli/languages",
         ["hi", "hi"],
-        "tables.xnli.languages: 'hi' stands twice; write it",
+        "tables.xnli.languages: 'hi' is duplicated; write it",
     ),
     "neurons": (
         "tables/xnli_finetuning/neurons",
         ["target"] * 2,
-        "tables.xnli_finetuning.neurons: 'target' stands twice",
+        "tables.xnli_finetuning.neurons: 'target' is duplicated",
     ),
     "columns": (
         "tables/activation_statistics/columns",
         ["mean"] * 2,
-        "tables.activation_statistics.columns: 'mean' stan",
+        "tables.activation_statistics.columns: 'mean' is duplicated; write it once",
     ),
     "methods of a table": (
         "tables/split_half/methods",
         ["lape-set1"] * 2,
-        "tables.split_half.methods: 'lape-set1' stand",
+        "tables.split_half.methods: 'lape-set1' is duplicated; write it once",
     ),
     "languages of a method": (
         "methods/act-prob-90p/languages",
         ["en", "en"],
-        "methods.act-prob-90p.languages: 'en' stan",
+        "methods.act-prob-90p.languages: 'en' is duplicated; write it once",
     ),
-    "languages of a set": ("language_sets/set1", ["en", "en"], "language_sets.set1: 'en' stands twice; write it once"),
-    "languages of the corpus": ("corpus/languages", ["en", "en"], "corpus.languages: 'en' stands twice; write it once"),
+    "languages of a set": ("language_sets/set1", ["en", "en"], "language_sets.set1: 'en' is duplicated; write it once"),
+    "languages of the corpus": (
+        "corpus/languages",
+        ["en", "en"],
+        "corpus.languages: 'en' is duplicated; write it once",
+    ),
     "percentiles": (
         "statistics/percentiles",
         [5, 90, 90.0],
-        "statistics.percentiles: '90' stands twice; write it once",
+        "statistics.percentiles: '90' is duplicated; write it once",
     ),
     "modules": (
         "finetuning/xnli/targets",
         ["gate_proj"] * 2,
-        "finetuning.xnli.targets: 'gate_proj' stands twice; write",
+        "finetuning.xnli.targets: 'gate_proj' is duplicated; write",
     ),
     "titles": (
         "models/mistral-nemo/title",
@@ -390,7 +394,8 @@ def test_lists_that_mean_something_when_empty_pass(base):
     raw = copy.deepcopy(base)
     raw["run"]["tables"], raw["activations"]["batch_percentiles"] = [], []
     raw["methods"]["act-prob-90p"]["threshold"] = "layer"
-    load_config(raw)
+    loaded = load_config(raw)
+    assert loaded.run.tables == [] and list(loaded.activations.batch_percentiles) == []
 
 
 @pytest.mark.parametrize("table", ["xnli", "xnli_random_controls"])
@@ -435,7 +440,7 @@ def test_a_batch_that_nobody_sorts_may_have_any_length(base):
     raw = copy.deepcopy(base)
     raw["activations"] = {"batch_percentiles": [], "reference_tokens": 2000}
     raw["methods"]["act-prob-90p"]["threshold"] = "layer"
-    load_config(raw)
+    assert load_config(raw).activations.reference_tokens == 2000
 
 
 def test_numbers_that_the_command_line_gives_as_texts_are_numbers(base):

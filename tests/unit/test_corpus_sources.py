@@ -67,7 +67,11 @@ FAULTS = {
         b'{"id": 1, "text": "a"}\n\n{"id": 2, "text": "\xff"}',
         r"en\.jsonl, line 3: not UTF-8",
     ),
-    "not JSON": ("en.jsonl", b'{"id": 1, "text": "a"}\n{"id": 2,', r"en\.jsonl, line 2: not JSON .*one object a line"),
+    "not JSON": (
+        "en.jsonl",
+        b'{"id": 1, "text": "a"}\n{"id": 2,',
+        r"en\.jsonl, line 2: not JSON .*one object per line",
+    ),
     "no text": ("en.jsonl", b'{"id": 1, "txt": "a"}', r"en\.jsonl, line 1: lacks text; write"),
     "no id": ("en.jsonl", b'{"id": 1, "text": "a"}\n{"text": "a"}', r"en\.jsonl, line 2: lacks id; write"),
     "neither": ("en.jsonl", b'["a"]', r"en\.jsonl, line 1: lacks id and text; write"),
@@ -95,7 +99,7 @@ FAULTS |= {
     "a key twice": (
         "en.jsonl",
         b'{"id": 1, "text": "a", "text": "b"}',
-        r"en\.jsonl, line 1: the key 'text' stands twice",
+        r"en\.jsonl, line 1: the key 'text' is duplicated",
     ),
     "NaN": ("en.jsonl", b'{"id": NaN, "text": "a"}', r"en\.jsonl, line 1: NaN is no number of JSON"),
     "gzip": ("en.jsonl", b"\x1f\x8b\x08\0", r"en\.jsonl: is compressed by gzip; unpack it"),

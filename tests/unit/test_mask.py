@@ -126,7 +126,7 @@ def test_check_model():
     ("changes", "message"),
     [
         ({"languages": ["en", "hi"]}, "vi has neurons but is not in languages"),
-        ({"languages": ["en", "hi", "vi", "en"]}, "stands twice"),
+        ({"languages": ["en", "hi", "vi", "en"]}, "is duplicated"),
         ({"layers": 2}, "en, layer 2: the model has layers 0 to 1"),
         ({"neurons_per_layer": 9}, "en, layer 2: a neuron is outside 0 to 8"),
         ({"entries": ENTRIES | {"hi": {2: [-1, 4]}}}, "hi, layer 2: a neuron is outside"),

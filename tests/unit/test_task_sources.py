@@ -193,7 +193,7 @@ def test_a_column_that_stands_twice_is_refused(tmp_path):
             b'{"premise": "a", "hypothesis": "b", "label": ' + b"1" * 5000 + b"}",
             "line 1: holds a number of too many digits",
         ),
-        (b'{"premise": "a", "premise": "b"}', "line 1: the key 'premise' stands twice in one object"),
+        (b'{"premise": "a", "premise": "b"}', "line 1: the key 'premise' is duplicated in one object"),
         (b"PK\x03\x04", "is a ZIP archive"),
         (b"\xff\xfea\0", "is UTF-16, not UTF-8"),
         (b"version https://git-lfs.github.com/spec/v1\n", "is a pointer of Git LFS"),

@@ -100,16 +100,8 @@ def pack(
     for split, stream in streams.items():
         if stream.unknown:
             share, name = stream.unknown / stream.tokens, tokenizer.convert_ids_to_tokens(unknown)
-            said = (
-                f"{100 * share:.3g} % of the tokens of {language} ({split} split) are the unknown token '{name}' "
-                f"of {model}'s tokenizer"
-            )
-            if share > most_unknown:
-                raise ValueError(
-                    f"{said} (at most {100 * most_unknown:.3g} % may be); take {language} out of corpus.languages, or "
-                    "use a model whose tokenizer knows it"
-                )
-            print(said)
+            where = f"{language} ({split} split) are the unknown token '{name}' of {model}'s tokenizer"
+            _check_unknown(share, where, language, most_unknown)
     for split, wanted in ((STATISTICS, tokens), (HELDOUT, heldout_tokens)):
         if wanted and not blocks[split]:
             raise ValueError(
@@ -117,6 +109,17 @@ def pack(
                 "corpus.block or corpus.shards" + (", or raise corpus.heldout_fraction" if split == HELDOUT else "")
             )
     return blocks
+
+
+def _check_unknown(share: float, where: str, language: str, most: float) -> None:
+    """Print the share of the unknown token; ValueError for one above ``most``."""
+    said = f"{100 * share:.3g} % of the tokens of {where}"
+    if share > most:
+        raise ValueError(
+            f"{said} (at most {100 * most:.3g} % may be); take {language} out of corpus.languages, or use a model "
+            "whose tokenizer knows it"
+        )
+    print(said)
 
 
 def _byte_sizes(text: str, offsets: list[tuple[int, int]]) -> list[int]:

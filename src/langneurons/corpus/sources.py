@@ -40,7 +40,7 @@ def read_file(path: str) -> Iterator[tuple[str, str]]:
         if ending == ".txt":
             yield _document(number, content, f"{path}, line {number}")
             continue
-        entry = parsed(content, f"{path}, line {number}", "; write one object a line")
+        entry = parsed(content, f"{path}, line {number}", "; write one object per line")
         missing = [key for key in ("id", "text") if not isinstance(entry, dict) or key not in entry]
         if missing:
             raise ValueError(f'{path}, line {number}: lacks {" and ".join(missing)}; write {{"id": …, "text": …}}')

@@ -43,7 +43,7 @@ class NeuronMask:
 
     def __post_init__(self) -> None:
         if len(set(self.languages)) != len(self.languages):
-            raise ValueError(f"mask {self.method}: a language stands twice in {', '.join(self.languages)}")
+            raise ValueError(f"mask {self.method}: a language is duplicated in {', '.join(self.languages)}")
         unknown = [language for language in (*self.entries, *self.scores) if language not in self.languages]
         if unknown:
             raise ValueError(f"mask {self.method}: {unknown[0]} has neurons but is not in languages; add it there")

@@ -13,6 +13,7 @@ from langneurons.artifacts.directories import file_digest, is_sealed, open_direc
 from langneurons.models.checks import architecture_of, check_classifier, check_precision, check_snapshot
 from langneurons.models.headers import read_json, read_tensors
 from langneurons.models.strict import check_dtypes, check_weights, check_whole
+from langneurons.tokenization import read_tokenizer
 
 KIND = "snapshot"  # of a sealed directory
 _OFFLINE = {"local_files_only": True, "trust_remote_code": False}
@@ -78,13 +79,10 @@ def load_tokenizer(path: str | os.PathLike):
 
     ValueError for a tokenizer without an end of text; ArtifactError for a sealed one whose bytes have changed.
     """
-    from transformers import PreTrainedTokenizerFast
-
-    # The fast tokenizer reads tokenizer.json whatever the architecture: no code of the snapshot runs.
     folder = check_snapshot(path)
     verify_snapshot(folder, TOKENIZER)
     with _in_one_line(folder):
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(str(folder), **_OFFLINE)
+        tokenizer = read_tokenizer(folder)
     if tokenizer.eos_token is None:
         raise ValueError(f"{path}: the tokenizer has no end-of-text token; set eos_token in tokenizer_config.json")
     if tokenizer.pad_token is None:

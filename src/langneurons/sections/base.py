@@ -60,7 +60,7 @@ class Section(BaseModel):
         for place, entry in _lists(value):
             for twice in dict.fromkeys(x for x in entry if entry.count(x) > 1):
                 shown = f"{twice:g}" if isinstance(twice, float) else twice
-                raise fault(place, f"'{shown}' stands twice; write it once")
+                raise fault(place, f"'{shown}' is duplicated; write it once")
         return value
 
 
