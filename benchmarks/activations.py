@@ -33,8 +33,8 @@ import numpy as np
 import torch
 
 from langneurons.activations.collector import collect
-from langneurons.jobs import keep_freed_memory
 from langneurons.models.neurons import find_neurons
+from langneurons.runner.environment import keep_freed_memory
 
 PERCENTILES = (5, 10, 25, 50, 75, 90, 95)
 QUANTILE_LIMIT = 2**24  # torch.quantile refuses larger inputs

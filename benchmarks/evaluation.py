@@ -34,10 +34,10 @@ import torch
 from langneurons.evaluation.classification import classify
 from langneurons.evaluation.generation import generate_answers
 from langneurons.finetuning.masked_lora import add_lora
-from langneurons.interventions import intervene
-from langneurons.jobs import keep_freed_memory
+from langneurons.interventions.hook import intervene
 from langneurons.models.neurons import find_neurons
 from langneurons.models.pooling import position_ids
+from langneurons.runner.environment import keep_freed_memory
 
 PAD = 0
 ARCHITECTURES = ("llama", "mistral")

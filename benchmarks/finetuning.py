@@ -30,9 +30,9 @@ from torch import nn
 from torch.nn import functional
 
 from langneurons.finetuning.masked_lora import add_lora
-from langneurons.jobs import keep_freed_memory
 from langneurons.models.neurons import find_neurons
 from langneurons.models.pooling import use_last_real_token
+from langneurons.runner.environment import keep_freed_memory
 
 STEPS = 12
 SHARE = 0.01  # of the model's neurons in the mask

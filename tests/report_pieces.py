@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from langneurons.publishing import report
+from langneurons.report import page as report
 
 SOURCES = Path(__file__).parents[1] / "workflow/report"
 FIGURES = ("neuron_counts", "neuron_overlap", "neuron_layers", "perplexity_change", "bits_per_byte_change")

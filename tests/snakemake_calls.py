@@ -44,12 +44,12 @@ def snakemake(
     """Run ``snakemake`` on this workflow in ``directory``; its exit status, and all its output as text.
 
     Of an option that takes any number of values, as ``--quiet``, write ``--quiet=rules``: targets come last.
-    ``warm``: jobs start from one process that has the heavy libraries (``langneurons.warm``). ``network``: False cuts
-    it, for all of the run.
+    ``warm``: jobs start from one process that has the heavy libraries (``langneurons.runner.warm``). ``network``: False
+    cuts it, for all of the run.
     """
     command = [sys.executable, "-m", "snakemake", *_options(directory, arguments, configs)]
     if warm:
-        command = [sys.executable, "-m", "langneurons.warm", *command]
+        command = [sys.executable, "-m", "langneurons.runner.warm", *command]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     if not network:
         before, settings = without_network()

@@ -8,7 +8,7 @@ import pytest
 from chromium import PROGRAM, Page
 from report_pieces import FIGURES, SOURCES, TABLES, body, write_pieces
 
-from langneurons.publishing.report import report_page
+from langneurons.report.page import report_page
 
 DEMO = Path(__file__).parents[2] / "results" / "demo"
 WIDTHS = (1280, 400)

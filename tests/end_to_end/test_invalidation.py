@@ -228,9 +228,9 @@ def test_touched_files_and_a_moved_directory_run_nothing_again(copied):
 # What the checkout itself is edited with: a file, a text in it, another, and what then runs again.
 CODE_EDITS = {
     "nothing: a new checkout": ("README.md", "#", "#", {}),
-    "a comment": ("src/langneurons/identification/lape.py", "import numpy as np", "# Why.\nimport numpy as np", {}),
+    "a comment": ("src/langneurons/methods/lape.py", "import numpy as np", "# Why.\nimport numpy as np", {}),
     "LAPE": (
-        "src/langneurons/identification/lape.py",
+        "src/langneurons/methods/lape.py",
         "np.log(",
         "np.log2(",
         FROM_IDENTIFICATION_ON | {"identify_neurons": 6, "render_table": 4},

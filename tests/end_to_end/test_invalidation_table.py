@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel
 from snakemake_calls import ROOT, SMALLEST, job_counts, parse, planned
 
-from langneurons.config import Config
+from langneurons.config.load import Config
 
 DOCUMENT = (ROOT / "docs/invalidation.md").read_text(encoding="utf-8")
 

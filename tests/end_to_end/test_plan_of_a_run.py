@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 from snakemake_calls import ROOT, SMALLEST, planned
 
-from langneurons import plan
+from langneurons.runner import plan
 
 TRIGGERS = ["--rerun-triggers", "mtime", "params", "input", "software-env"]
 EDITS = {

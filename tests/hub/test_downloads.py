@@ -21,12 +21,14 @@ import pytest
 import server
 from huggingface_hub import close_session, constants, errors
 
-from langneurons import downloads, hub_requests, locks
+from langneurons.artifacts import locks
 from langneurons.corpus.documents import read_documents
 from langneurons.corpus.quality import Sieve
 from langneurons.corpus.sources import download_wikipedia_shard
-from langneurons.downloads import Repository, fetch, fetch_all, list_files, write_manifest
-from langneurons.hub import hub_faults, main
+from langneurons.hub import downloads
+from langneurons.hub import requests as hub_requests
+from langneurons.hub.downloads import Repository, fetch, fetch_all, list_files, write_manifest
+from langneurons.hub.errors import hub_faults, main
 from langneurons.models import sources
 from langneurons.models.sources import download_snapshot
 
@@ -605,7 +607,7 @@ def test_a_cut_during_a_download_is_waited_for(hub, folder, tmp_path, monkeypatc
 
 HOLD = """
 import sys
-from langneurons.locks import hold
+from langneurons.artifacts.locks import hold
 hold(sys.argv[1])
 print("held", flush=True)
 sys.stdin.read()
@@ -678,8 +680,8 @@ def test_an_address_of_the_hub_that_is_none_is_one_line(address, told):
     """In a process of its own: huggingface_hub parses the address when it is imported."""
     environment = os.environ | {"HF_ENDPOINT": address, "PYTHONPATH": str(ROOT / "src")}
     for code in (
-        "import sys; from langneurons.hub import main; sys.exit(main(['commit', 'owner/name']))",
-        "from langneurons.downloads import Repository; from langneurons.access import obstacle; "
+        "import sys; from langneurons.hub.errors import main; sys.exit(main(['commit', 'owner/name']))",
+        "from langneurons.hub.downloads import Repository; from langneurons.hub.access import obstacle; "
         "sys.exit(obstacle([Repository('model', 'owner/name', 40 * 'c')]))",
     ):
         command = [sys.executable, "-c", f"import sys; {code}"]
@@ -692,6 +694,6 @@ def test_an_address_of_the_hub_that_is_none_is_one_line(address, told):
 
 
 def test_jobs_that_ask_no_hub_need_no_address_of_it():
-    code = "from langneurons.jobs import prepare_environment as p; p(False); import huggingface_hub.constants"
+    code = "from langneurons.runner.environment import prepare_environment as p; p(False); import huggingface_hub.constants"
     environment = os.environ | {"HF_ENDPOINT": "http://[::1", "PYTHONPATH": str(ROOT / "src")}
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0

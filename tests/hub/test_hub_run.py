@@ -23,8 +23,8 @@ from repositories import DOCUMENTS, EXAMPLES, LANGUAGES, QUESTIONS, WIKIPEDIA_FI
 from server import Fault, Hub, Repository
 from snakemake_calls import SMALLEST, job_counts, parse, planned, snakemake, without_network
 
-from langneurons.config import load_config
-from langneurons.hub import hub_faults
+from langneurons.config.load import load_config
+from langneurons.hub.errors import hub_faults
 from langneurons.models.loading import load_base
 
 ROOT = Path(__file__).parents[2]
@@ -334,7 +334,7 @@ def test_all_refusals_are_told_before_the_first_job(refused):
 
 
 def asked(repositories):
-    from langneurons.downloads import Repository as Asked
+    from langneurons.hub.downloads import Repository as Asked
 
     return [Asked("dataset" if r.kind == "datasets" else "model", r.name, r.revision) for r in repositories]
 
@@ -350,8 +350,8 @@ def point_to(hub, patch):
 
 @pytest.mark.parametrize("file", ["revision", "tree"])
 def test_a_hub_that_is_out_of_order_refuses_nothing(repositories, monkeypatch, file):
-    from langneurons import hub_requests
-    from langneurons.access import obstacle
+    from langneurons.hub import requests as hub_requests
+    from langneurons.hub.access import obstacle
 
     monkeypatch.setattr(hub_requests, "WAITS", ())
     whole = [r for r in repositories if r.name != "old/weights"]
@@ -366,7 +366,7 @@ def test_a_hub_that_is_out_of_order_refuses_nothing(repositories, monkeypatch, f
 def test_a_hub_that_goes_away_after_its_first_answer_refuses_nothing(repositories, monkeypatch):
     from huggingface_hub import close_session
 
-    from langneurons import access
+    from langneurons.hub import access
 
     def ask(repository, again, real=access._ask):
         real(repository, again)
@@ -381,7 +381,7 @@ def test_a_hub_that_goes_away_after_its_first_answer_refuses_nothing(repositorie
 
 @pytest.mark.parametrize("count", [1, 172])
 def test_without_a_network_there_is_one_message(repositories, monkeypatch, count):
-    from langneurons import access
+    from langneurons.hub import access
 
     (model,) = [r for r in asked(repositories) if r.name.startswith("mistral")]
     monkeypatch.setattr(access, "time", SimpleNamespace(sleep=lambda seconds: None))
@@ -403,7 +403,7 @@ def test_without_a_network_there_is_one_message(repositories, monkeypatch, count
     ],
 )
 def test_a_wrong_address_of_the_hub_is_told_once(repositories, monkeypatch, endpoint, told):
-    from langneurons.access import obstacle
+    from langneurons.hub.access import obstacle
 
     point_to(SimpleNamespace(endpoint=endpoint), monkeypatch)
     _, line = obstacle(asked(repositories)).splitlines()
@@ -411,7 +411,7 @@ def test_a_wrong_address_of_the_hub_is_told_once(repositories, monkeypatch, endp
 
 
 def test_a_token_that_cannot_be_sent_is_told_once(repositories, monkeypatch):
-    from langneurons.access import obstacle
+    from langneurons.hub.access import obstacle
 
     monkeypatch.setenv("HF_TOKEN", "hf_é")
     with Hub(repositories) as hub:
@@ -421,15 +421,15 @@ def test_a_token_that_cannot_be_sent_is_told_once(repositories, monkeypatch):
 
 
 def test_a_client_that_is_offline_is_told_once():
-    from langneurons.access import obstacle
-    from langneurons.downloads import Repository as Asked
+    from langneurons.hub.access import obstacle
+    from langneurons.hub.downloads import Repository as Asked
 
     line = obstacle([Asked("model", f"some/{name}", "c" * 40) for name in ("model", "other")])
     assert "HF_HUB_OFFLINE" in line and "\n" not in line  # conftest.py sets it
 
 
 def test_a_page_instead_of_the_hub_is_one_line_each(repositories, monkeypatch):
-    from langneurons.access import obstacle
+    from langneurons.hub.access import obstacle
 
     data = [r for r in repositories if r.kind == "datasets"]
     with Hub(data) as hub:

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from langneurons.artifacts.parquet import read_parquet, write_parquet
 from langneurons.artifacts.tsv import write_tsv
-from langneurons.conditions import condition_facts
+from langneurons.experiment.condition import condition_facts
 
 
 def predictions_file(path, columns, condition=None, task="xnli", **facts):

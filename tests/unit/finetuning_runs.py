@@ -48,7 +48,7 @@ def make_inputs(folder: Path) -> None:
     """A snapshot, task files of both tasks and a mask below ``folder``."""
     from langneurons.demo import world
     from langneurons.demo.pretraining import build_model, train_tokenizer
-    from langneurons.identification.mask import mask_from
+    from langneurons.methods.mask import mask_from
     from langneurons.models.loading import snapshot_digest
     from langneurons.tasks.files import write_task
 

@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pytest
 
-from langneurons.identification.activation_probability import select_by_relevance
+from langneurons.methods.activation_probability import select_by_relevance
 
 SHAPE = (3, 40)
 

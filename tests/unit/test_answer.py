@@ -2,7 +2,7 @@
 
 import pytest
 
-from langneurons.publishing.answer import NONE, RANDOM, Count, against_none, against_random, paragraphs, sentences
+from langneurons.report.findings import NONE, RANDOM, Count, against_none, against_random, paragraphs, sentences
 
 
 def tsv(path, columns, *rows):

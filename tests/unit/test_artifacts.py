@@ -10,7 +10,7 @@ import pytest
 from langneurons.artifacts.directories import SEAL, open_directory, seal_directory
 from langneurons.artifacts.facts import ArtifactError, block
 from langneurons.artifacts.parquet import open_parquet, parquet_writer, read_facts, read_parquet, write_parquet
-from langneurons.versions import FORMAT
+from langneurons.runner.code_version import FORMAT
 
 FACTS = {"language": "vi", "model": "ab" * 32, "percentiles": [5, 90]}
 TABLE = pa.table({"layer": pa.array(range(50), pa.int32()), "mean": np.linspace(-1, 1, 50), "word": ["ạ"] * 50})

@@ -186,7 +186,7 @@ def test_batches_hold_every_row_once_within_the_budget(budget):
 @pytest.mark.parametrize("peft", [False, True])
 @pytest.mark.parametrize("site", ["act", "gate"])
 def test_batches_change_nothing_under_an_intervention(examples, kind, peft, site):
-    from langneurons.interventions import intervene
+    from langneurons.interventions.hook import intervene
 
     model = adapted(build(kind)) if peft else build(kind)
     neurons = {0: np.array([1, 5]), 1: np.array([0])}

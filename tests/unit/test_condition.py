@@ -7,10 +7,10 @@ import pytest
 import torch
 from artifact_files import statistics_file
 
-from langneurons.conditions import Condition
 from langneurons.evaluation.condition import intervention
 from langneurons.evaluation.perplexity import measure_changes
-from langneurons.identification.mask import mask_from
+from langneurons.experiment.condition import Condition
+from langneurons.methods.mask import mask_from
 from langneurons.models.loading import load_base, snapshot_digest
 
 LAYERS, NEURONS = 2, 24

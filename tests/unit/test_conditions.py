@@ -6,20 +6,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from langneurons.conditions import (
-    Condition,
+from langneurons.config.load import load_config
+from langneurons.experiment.condition import Condition, split_finetuning, split_intervention
+from langneurons.experiment.conditions import (
     baselines,
     control_rows,
     method_languages,
     random_references,
-    split_finetuning,
-    split_intervention,
     statistics_languages,
     table_conditions,
     table_rows,
 )
-from langneurons.config import load_config
-from langneurons.paths import Paths
+from langneurons.experiment.paths import Paths
 
 ROOT = Path(__file__).parents[2]
 MODELS = ("llama-3.1-8b", "mistral-nemo")

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from langneurons import config_document
-from langneurons.config import Config, ConfigError, load_config
+from langneurons.config import document as config_document
+from langneurons.config.load import Config, ConfigError, load_config
 
 ROOT = Path(__file__).parents[2]
 DELETE = object()
@@ -82,8 +82,8 @@ def test_main_writes_both_and_refuses_another_directory(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [
-        (["--zz"], 2, "usage: python -m langneurons.config_document [ROOT]"),
-        (["a", "b"], 2, "usage: python -m langneurons.config_document [ROOT]"),
+        (["--zz"], 2, "usage: python -m langneurons.config.document [ROOT]"),
+        (["a", "b"], 2, "usage: python -m langneurons.config.document [ROOT]"),
         (["/nowhere"], 1, "error: /nowhere: no config/config.yaml here; run this in the repository's root"),
     ],
 )
@@ -310,7 +310,7 @@ FAULTS = {
         ["models", "llama-3.1-8b", "revision"],
         "main",
         "models.llama-3.1-8b.revision",
-        ["is 'main'", "40 hexadecimal digits", "python -m langneurons.hub commit meta-llama/Llama-3.1-8B"],
+        ["is 'main'", "40 hexadecimal digits", "python -m langneurons.hub.errors commit meta-llama/Llama-3.1-8B"],
     ),
     "fewer characters than the budget needs": (
         ["corpus", "hub", "characters"],
@@ -504,7 +504,7 @@ def test_what_the_overlay_of_another_form_leaves_behind_is_a_fault(base):
 
 def test_reading_the_configuration_imports_nothing_heavy():
     code = (
-        "import sys, langneurons.config, langneurons.conditions, langneurons.paths\n"
+        "import sys, langneurons.config.load, langneurons.experiment.conditions, langneurons.experiment.paths\n"
         "print([m for m in ('torch', 'transformers', 'pandas', 'numpy', 'pyarrow', 'scipy') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

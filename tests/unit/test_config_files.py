@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from langneurons.config import ConfigError
-from langneurons.config_files import check_files
+from langneurons.config.files import check_files
+from langneurons.config.load import ConfigError
 
 ROOT = Path(__file__).parents[2]
 

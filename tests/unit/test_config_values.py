@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from langneurons.config import Config, ConfigError, load_config
+from langneurons.config.load import Config, ConfigError, load_config
 from langneurons.sections.base import Section
 
 ROOT = Path(__file__).parents[2]

@@ -7,13 +7,14 @@ import pytest
 import scipy.stats
 from artifact_files import changed_tsv
 
-from langneurons.conditions import Condition, ControlRow
 from langneurons.evaluation.perplexity import COLUMNS, perplexity_rows, write_perplexity
 from langneurons.evaluation.significance import Predictions
-from langneurons.identification.activation_probability import select_by_relevance
-from langneurons.identification.mask import mask_from
-from langneurons.publishing import controls
-from langneurons.publishing.control_tables import write_control_table
+from langneurons.experiment.condition import Condition
+from langneurons.methods.activation_probability import select_by_relevance
+from langneurons.methods.mask import mask_from
+from langneurons.tables import controls
+from langneurons.tables.control_tables import write_control_table
+from langneurons.tables.rows import ControlRow
 
 TITLES = {"m": "Model M"}
 

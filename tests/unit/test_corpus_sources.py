@@ -12,7 +12,7 @@ from langneurons.corpus import sources
 from langneurons.corpus.documents import read_documents, shard_budget, write_documents
 from langneurons.corpus.quality import Sieve
 from langneurons.corpus.sources import download_wikipedia_shard, import_file_shard, read_file, shuffled_articles
-from langneurons.downloads import Fetched, RemoteFile, Repository
+from langneurons.hub.downloads import Fetched, RemoteFile, Repository
 
 DOCUMENTS = [(f"d{i}", f"Text {i}: Größe, नदी, 河.") for i in range(23)]
 WIKIPEDIA = Repository("dataset", "wikimedia/wikipedia", "b04c8d1ceb2f5cd4588862100d08de323dccfbaa")

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from artifact_files import changed_tsv
 
+from langneurons.figures.curves import finetuning_curves, smoothed
+from langneurons.figures.neurons import save_chart
 from langneurons.finetuning.curves import read_curve, write_curve
-from langneurons.publishing.curves import finetuning_curves, smoothed
-from langneurons.publishing.figures import save_chart
 
 STEPS = 150
 

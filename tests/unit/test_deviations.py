@@ -13,12 +13,13 @@ import torch
 from langneurons.activations.collector import collect
 from langneurons.activations.statistics import summarize
 from langneurons.activations.storage import write_counts
-from langneurons.conditions import Condition, Row
 from langneurons.evaluation.condition import write_condition
-from langneurons.identification.identify import identify
-from langneurons.interventions import intervene
-from langneurons.publishing.captions import caption
-from langneurons.publishing.tables import condition_table, read_metrics
+from langneurons.experiment.condition import Condition
+from langneurons.interventions.hook import intervene
+from langneurons.methods.identify import identify
+from langneurons.tables.captions import caption
+from langneurons.tables.condition_tables import condition_table, read_metrics
+from langneurons.tables.rows import Row
 from langneurons.tasks.files import read_task
 from langneurons.tasks.metrics import percent, score_answer
 from langneurons.tasks.sources import import_xquad

@@ -10,14 +10,14 @@ import xml.etree.ElementTree as ET
 import pytest
 from artifact_files import changed_tsv, tsv_file
 
-from langneurons.identification.mask import mask_from
-from langneurons.publishing.figures import (
+from langneurons.figures.neurons import (
     neuron_counts,
     neuron_layers,
     neuron_overlap,
     perplexity_change,
     save_chart,
 )
+from langneurons.methods.mask import mask_from
 
 ENTRIES = {"vi": {0: [1, 4], 2: [7, 3, 5]}, "en": {0: [4], 1: [0], 2: [3, 5]}, "ur": {1: [1]}}
 LANGUAGES = ["vi", "en", "hi", "ur"]  # hi has no neuron

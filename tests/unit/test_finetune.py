@@ -20,7 +20,7 @@ from finetuning_runs import STEPS, make_inputs, run, run_until
 from langneurons.files import DiskFull
 from langneurons.finetuning import adapters
 from langneurons.finetuning.adapters import load_adapter
-from langneurons.identification.mask import NeuronMask
+from langneurons.methods.mask import NeuronMask
 from langneurons.models.loading import load_base, snapshot_digest
 
 PLAIN = """

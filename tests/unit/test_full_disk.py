@@ -59,7 +59,7 @@ def documents(path):
 
 
 def manifest(path):
-    from langneurons.downloads import Fetched, Repository, write_manifest
+    from langneurons.hub.downloads import Fetched, Repository, write_manifest
 
     write_manifest(path, [Fetched(Repository("model", "a/b", "c" * 40), f"f{i}", 1, "0" * 64) for i in range(100)])
 
@@ -67,7 +67,7 @@ def manifest(path):
 def figure(path):
     import altair as alt
 
-    from langneurons.publishing.figures import save_chart
+    from langneurons.figures.neurons import save_chart
 
     save_chart(alt.Chart(alt.Data(values=[{"x": 1}])).mark_point().encode(x="x:Q"), path)
 
@@ -106,7 +106,7 @@ def test_a_writer_names_its_file_and_leaves_nothing(full, kind):
 
 
 SCRIPT = """
-from langneurons.jobs import job
+from langneurons.runner.jobs import job
 with job({log!r}):
     {body}
 """

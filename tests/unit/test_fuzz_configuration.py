@@ -10,9 +10,9 @@ from pathlib import Path
 import yaml
 from snakemake.utils import update_config
 
-from langneurons.conditions import table_conditions
-from langneurons.config import Config, ConfigError, load_config
-from langneurons.own_files import own_files
+from langneurons.config.load import Config, ConfigError, load_config
+from langneurons.experiment.conditions import table_conditions
+from langneurons.experiment.own_files import own_files
 
 ROOT = Path(__file__).parents[2]
 SEED, COUNT = 20, 2_400

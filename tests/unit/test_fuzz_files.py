@@ -21,19 +21,19 @@ from langneurons.activations.sketch import NeuronCounts
 from langneurons.activations.statistics import summarize
 from langneurons.activations.statistics_file import read_statistics, write_statistics
 from langneurons.activations.storage import merge_files, read_counts, read_positive, write_counts
-from langneurons.conditions import Condition
 from langneurons.corpus.documents import read_documents, shard_budget, write_documents
 from langneurons.corpus.packing import read_blocks, write_blocks
 from langneurons.evaluation.condition import write_condition
 from langneurons.evaluation.perplexity import perplexity_rows, write_perplexity
+from langneurons.experiment.condition import Condition
+from langneurons.figures.neurons import _read_changes
 from langneurons.finetuning.adapters import load_adapter, save_adapter
 from langneurons.finetuning.curves import read_curve, write_curve
-from langneurons.identification.mask import NeuronMask, mask_from
+from langneurons.methods.mask import NeuronMask, mask_from
 from langneurons.models.loading import TOKENIZER, load_base, open_snapshot, seal_snapshot
-from langneurons.publishing.controls import read_changes
-from langneurons.publishing.figures import _read_changes
-from langneurons.publishing.tables import read_metrics
-from langneurons.publishing.uncertainty import agreeing
+from langneurons.tables.condition_tables import read_metrics
+from langneurons.tables.controls import read_changes
+from langneurons.tables.uncertainty import agreeing
 from langneurons.tasks.files import read_task, write_task
 
 SEED = 20260711
@@ -320,7 +320,7 @@ def refusal(kind: Kind, path: Path, done: str) -> str:
     """The message that a job ends with; fails if the file is used, or the error is no error of the project's."""
     try:
         kind.read(path)
-    except ValueError as error:  # what langneurons.jobs turns into one line
+    except ValueError as error:  # what langneurons.runner.jobs turns into one line
         message = str(error)
     else:
         pytest.fail(f"{path}, {done}: was used silently")

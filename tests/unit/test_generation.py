@@ -128,7 +128,7 @@ def test_faults():
 @pytest.mark.parametrize("site", ["act", "gate"])
 @pytest.mark.parametrize("adapted", [False, True])
 def test_answers_equal_the_definition_under_an_intervention(prompts, kind, site, adapted):
-    from langneurons.interventions import intervene
+    from langneurons.interventions.hook import intervene
 
     model = with_lora(build(kind, seed=1)) if adapted else build(kind, seed=1)
     stop = {2, 7, 11}

@@ -7,7 +7,7 @@ import torch
 from artifact_files import changed_parquet, statistics_file
 from torch.nn import functional
 
-from langneurons.interventions import intervene, intervention_values
+from langneurons.interventions.hook import intervene, intervention_values
 from langneurons.models.neurons import find_neurons
 
 NEURONS = {0: np.array([3, 40]), 2: np.array([47, 0, 7])}

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from langneurons.activations import kernels
+from langneurons.activations import exact_sums, kernels
 from langneurons.activations.sketch import BINS, QUANTA, NeuronCounts, carry
 
 NO_TRITON = "Triton is not installed (it comes with torch for GPUs)"
@@ -157,11 +157,11 @@ def test_tritons_kernel_in_its_interpreter(root):
 
 
 def test_a_rounder_is_what_its_bits_say():
-    assert np.float64(kernels.ROUNDER).view(np.int64) == kernels.ROUNDER_BITS
-    assert QUANTA[1] / QUANTA[2] == 2**kernels.LIMB_BITS
+    assert np.float64(exact_sums.ROUNDER).view(np.int64) == exact_sums.ROUNDER_BITS
+    assert QUANTA[1] / QUANTA[2] == 2**exact_sums.LIMB_BITS
     # The most that the units of a step can come to, and half a limb that is added before it is cut.
-    assert kernels.SUM_TOKENS * kernels.HALF / QUANTA[2] + 2**25 < 2**63
-    assert kernels._CPU_TOKENS <= kernels.SUM_TOKENS
+    assert exact_sums.SUM_TOKENS * exact_sums.HALF / QUANTA[2] + 2**25 < 2**63
+    assert kernels._CPU_TOKENS <= exact_sums.SUM_TOKENS
 
 
 def without_triton(monkeypatch):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from langneurons.identification.lape import entropy, number_selected, select_lape
-from langneurons.identification.mask import mask_from
+from langneurons.methods.lape import entropy, number_selected, select_lape
+from langneurons.methods.mask import mask_from
 
 LAYERS, WIDTH = 3, 40
 

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from artifact_files import changed_parquet
 
-from langneurons.identification.mask import NeuronMask, by_layer, mask_from
+from langneurons.methods.mask import NeuronMask, by_layer, mask_from
 
 ENTRIES = {"en": {2: [9, 1, 4], 0: [3], 1: []}, "hi": {2: [4, 7]}, "vi": {}}
 SCORES = {"en": {2: [0.9, 0.1, 0.4], 0: [0.3], 1: []}, "hi": {2: [0.25, 1 / 3]}, "vi": {}}

@@ -330,7 +330,7 @@ def demo_settings():
     import yaml
     from snakemake_calls import ROOT
 
-    from langneurons.config import load_config
+    from langneurons.config.load import load_config
 
     def merged(base, over):
         both = base | over

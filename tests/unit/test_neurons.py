@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from langneurons.activations.collector import collect
 from langneurons.finetuning.masked_lora import add_lora
-from langneurons.interventions import intervene
+from langneurons.interventions.hook import intervene
 from langneurons.models.architectures import ARCHITECTURES
 from langneurons.models.neurons import find_neurons
 

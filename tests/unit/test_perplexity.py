@@ -125,7 +125,7 @@ def test_rows_must_be_of_the_same_text():
 
 
 def test_under_an_intervention(model, blocks):
-    from langneurons.interventions import intervene
+    from langneurons.interventions.hook import intervene
 
     plain, _ = negative_log_likelihood(model, blocks, 40)
     with intervene(model, {1: np.array([2, 3])}, {1: np.array([5.0, -5.0])}) as record:

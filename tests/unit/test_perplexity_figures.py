@@ -5,8 +5,8 @@ import pytest
 from artifact_files import tsv_file
 
 from langneurons.evaluation.perplexity import perplexity_rows, write_perplexity
-from langneurons.publishing.figures import save_chart
-from langneurons.publishing.perplexity_figures import bits_per_byte_change
+from langneurons.figures.neurons import save_chart
+from langneurons.figures.perplexity import bits_per_byte_change
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from langneurons.identification.mask import mask_from
-from langneurons.identification.random_control import select_random
+from langneurons.methods.mask import mask_from
+from langneurons.methods.random import select_random
 
 REFERENCE = {
     "en": {0: np.arange(5), 2: np.arange(30)},
@@ -73,7 +73,7 @@ def test_every_neuron_is_as_likely():
 
 def test_the_same_in_another_process():
     code = (
-        "import numpy as np; from langneurons.identification.random_control import select_random;"
+        "import numpy as np; from langneurons.methods.random import select_random;"
         "print(select_random({'hi': {3: np.arange(6)}}, 100, 11)[0]['hi'][3].tolist())"
     )
     here = select_random({"hi": {3: np.arange(6)}}, 100, 11)[0]["hi"][3].tolist()

@@ -10,14 +10,14 @@ import pytest
 import yaml
 from artifact_files import statistics_file
 
-from langneurons.conditions import baselines, table_rows
-from langneurons.config import load_config
-from langneurons.publishing import reference
-from langneurons.publishing.captions import against_paper
-from langneurons.publishing.tables import condition_table, statistics_table, write_table
+from langneurons.config.load import load_config
+from langneurons.experiment.conditions import baselines, table_rows
+from langneurons.tables import reference
+from langneurons.tables.captions import against_paper
+from langneurons.tables.condition_tables import condition_table, statistics_table, write_table
 
 ROOT = Path(__file__).parents[2]
-PAPER = ROOT / "src/langneurons/publishing/paper"
+PAPER = ROOT / "src/langneurons/tables/paper"
 TITLES = {"llama-3.1-8b": "Llama 3.1", "mistral-nemo": "Mistral Nemo"}
 NUMBERS = dict(zip(reference.TABLES, (60, 120, 45, 108, 216, 70, 90, 6), strict=True))  # counted in the paper
 CONDITIONS = [name for name in reference.TABLES if name != "activation_statistics"]

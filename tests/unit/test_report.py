@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 from report_pieces import FIGURES, SOURCES, TABLES, body, write_pieces
 
-from langneurons.publishing import report
+from langneurons.report import page as report
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import yaml
 from snakemake.utils import update_config
 
 from langneurons.activations.sketch import BINS
-from langneurons.config import load_config
-from langneurons.resources import (
+from langneurons.config.load import load_config
+from langneurons.runner.resources import (
     EXAMPLES,
     HISTOGRAM,
     HOLDS_MODEL,

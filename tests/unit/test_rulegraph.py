@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from langneurons.publishing.rulegraph import draw, layers_of, main, parse_dot
+from langneurons.runner.rulegraph import draw, layers_of, main, parse_dot
 
 DOT = """digraph snakemake_dag {
     node[shape=box, style=rounded];

@@ -5,8 +5,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from langneurons.identification.mask import mask_from
-from langneurons.identification.stability import agreement, expected_jaccard
+from langneurons.methods.mask import mask_from
+from langneurons.methods.stability import agreement, expected_jaccard
 
 SHAPE = {"layers": 3, "neurons_per_layer": 10, "model": "a"}
 

@@ -19,9 +19,10 @@ from artifact_files import statistics_file, tsv_file
 from markdown_it import MarkdownIt
 
 import langneurons
-from langneurons.conditions import Condition, Row
-from langneurons.publishing.table_formats import to_latex, to_markdown
-from langneurons.publishing.tables import NO_NEURON, condition_table, read_metrics, statistics_table, write_table
+from langneurons.experiment.condition import Condition
+from langneurons.tables.condition_tables import NO_NEURON, condition_table, read_metrics, statistics_table, write_table
+from langneurons.tables.formats import to_latex, to_markdown
+from langneurons.tables.rows import Row
 
 TITLES = {"llama": "Llama 3.1", "nemo": "Mistral Nemo"}
 VALUES = ("none", "mean", "p90", "zero", "p10")
@@ -423,7 +424,7 @@ def test_unknown_kind(tmp_path):
 
 
 def test_importing_stays_light():
-    code = "import sys, langneurons.publishing.tables; print({'pandas', 'pyarrow', 'torch'} & set(sys.modules))"
+    code = "import sys, langneurons.tables.condition_tables; print({'pandas', 'pyarrow', 'torch'} & set(sys.modules))"
     environment = os.environ | {"PYTHONPATH": str(Path(langneurons.__file__).parents[1])}
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert found.stdout.strip() == "set()"

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from langneurons.downloads import Fetched, RemoteFile, Repository
+from langneurons.hub.downloads import Fetched, RemoteFile, Repository
 from langneurons.tasks import hub as task_hub
 
 FILES = {

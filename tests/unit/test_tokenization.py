@@ -5,8 +5,8 @@ import pytest
 from tokenizer_kinds import CONFIGURED, KINDS, write_tokenizer
 
 from langneurons.corpus.packing import pack
+from langneurons.models.tokenization import Template, TextEncoder, read_tokenizer
 from langneurons.tasks import metrics, xnli, xquad
-from langneurons.tokenization import Template, TextEncoder, read_tokenizer
 
 SPELLING = [
     "the page is about <s> and </s> of the house",

@@ -10,11 +10,11 @@ import pytest
 import scipy.stats
 from artifact_files import predictions_file
 
-from langneurons.conditions import Condition
 from langneurons.evaluation.significance import cluster_bootstrap, holm, paired_bootstrap
-from langneurons.paths import Paths, condition_of
-from langneurons.publishing.captions import uncertainty
-from langneurons.publishing.uncertainty import corrected, with_uncertainty
+from langneurons.experiment.condition import Condition
+from langneurons.experiment.paths import Paths, condition_of
+from langneurons.tables.captions import uncertainty
+from langneurons.tables.uncertainty import corrected, with_uncertainty
 
 NONE = Condition("llama", "xnli", "base", "vi", "none")
 ZERO = Condition("llama", "xnli", "base", "vi", "zero@lape")

@@ -21,7 +21,7 @@ class Copy:
 
     def versions(self) -> dict[str, str]:
         """The version of every script, by the copy's own module: nothing cached."""
-        spec = importlib.util.spec_from_file_location("copied", self.base / "src/langneurons/versions.py")
+        spec = importlib.util.spec_from_file_location("copied", self.base / "src/langneurons/runner/code_version.py")
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         return {script: module.version(str(self.base / f"scripts/{script}.py")) for script in SCRIPTS}
@@ -50,7 +50,7 @@ def test_every_script_has_a_version_of_its_own_code(before):
 def test_formatting_comments_and_docstrings_change_nothing(copy, before):
     """Every file written anew from its syntax tree: all comments and all line breaks are gone."""
     for file in [*copy.base.rglob("src/langneurons/**/*.py"), *copy.base.glob("scripts/*.py")]:
-        if file.name == "versions.py":
+        if file.name == "code_version.py":
             continue
         tree = ast.parse(file.read_text(encoding="utf-8"))
         for node in ast.walk(tree):
@@ -65,15 +65,15 @@ FIGURES = {"draw_neurons", "draw_perplexity", "draw_curves"}
 WORLD = "demo/lexicons/vi.toml"
 DECORATED = "@(lambda f: f)\ndef "
 EDITS = {
-    "LAPE's meaning": ("identification/lape.py", "np.log(", "np.log2(", IDENTIFICATION),
+    "LAPE's meaning": ("methods/lape.py", "np.log(", "np.log2(", IDENTIFICATION),
     "what LAPE's module imports": (
-        "identification/lape.py",
+        "methods/lape.py",
         "import numpy as np",
         "import numpy as np, os",
         IDENTIFICATION,
     ),
     "a definition beside LAPE that nobody calls": (
-        "identification/lape.py",
+        "methods/lape.py",
         "def select_lape(",
         "X = 1\n\n\ndef select_lape(",
         set(),
@@ -84,9 +84,9 @@ EDITS = {
         "class Perplexity(Section):\n    more: int = 1",
         set(),
     ),
-    "how a job starts": ("jobs.py", "gc.disable()", "gc.enable()", set()),
+    "how a job starts": ("runner/jobs.py", "gc.disable()", "gc.enable()", set()),
     "metrics": ("tasks/metrics.py", "def normalize_answer(", f"{DECORATED}normalize_answer(", {"evaluate"}),
-    "figures": ("publishing/figures.py", "def save_chart(", f"{DECORATED}save_chart(", FIGURES),
+    "figures": ("figures/neurons.py", "def save_chart(", f"{DECORATED}save_chart(", FIGURES),
     "a word of the miniature world": (WORLD, '"', '"x', {"write_demo_corpus", "write_demo_task"}),
 }
 
@@ -99,6 +99,6 @@ def test_an_edit_changes_the_stages_that_it_concerns(copy, before, path, old, ne
 
 
 def test_a_definition_that_is_not_there_is_told(copy):
-    copy.edit("identification/identify.py", "def identify(", "def renamed(")
-    with pytest.raises(FileNotFoundError, match="identification.identify has no identify"):
+    copy.edit("methods/identify.py", "def identify(", "def renamed(")
+    with pytest.raises(FileNotFoundError, match="methods.identify has no identify"):
         copy.versions()

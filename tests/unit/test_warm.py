@@ -12,7 +12,7 @@ import pytest
 
 SCRIPT = """
 import sys
-from langneurons.jobs import job
+from langneurons.runner.jobs import job
 with job({log!r}):
     import os, torch
     print("forked", "LANGNEURONS_WARM" not in os.environ)
@@ -34,7 +34,7 @@ def scripts(tmp_path):
 
 def run(command: list[str], **options) -> subprocess.CompletedProcess:
     # torch alone is imported beforehand: the mechanism is the same, and the test quicker.
-    code = "import sys, langneurons.warm as warm; warm.PRELOADED = ('torch',); sys.exit(warm.main(sys.argv[1:]))"
+    code = "import sys, langneurons.runner.warm as warm; warm.PRELOADED = ('torch',); sys.exit(warm.main(sys.argv[1:]))"
     return subprocess.run([sys.executable, "-c", code, *command], check=False, **options)
 
 
@@ -54,7 +54,7 @@ def test_a_script_runs_in_the_warm_process(scripts, tmp_path):
 @pytest.mark.parametrize(
     ("command", "status", "says"),
     [
-        ([], 2, "usage: python -m langneurons.warm COMMAND [ARGUMENT ...]\n"),
+        ([], 2, "usage: python -m langneurons.runner.warm COMMAND [ARGUMENT ...]\n"),
         (
             ["no-such-command"],
             127,
@@ -138,7 +138,7 @@ def test_a_request_that_cannot_be_followed_ends_in_the_child(tmp_path, request_)
 def in_the_child(request) -> int:
     """The exit status of a forked child; 99 if anything came back into the code that forked it."""
     code = (
-        "import json, os, socket, sys, langneurons.warm as warm\n"
+        "import json, os, socket, sys, langneurons.runner.warm as warm\n"
         "sockets = socket.socketpair()\n"
         "pid = os.fork()\n"
         "if pid == 0:\n"
@@ -182,7 +182,7 @@ def test_a_temporary_directory_with_a_long_name_is_warm_too(scripts, tmp_path):
 
 def test_where_no_socket_can_be_made_jobs_start_cold_with_a_word(scripts, tmp_path):
     code = (
-        "import errno, socket, sys, langneurons.warm as warm\n"
+        "import errno, socket, sys, langneurons.runner.warm as warm\n"
         "class Socket(socket.socket):\n"
         "    def bind(self, address): raise OSError(errno.EOPNOTSUPP, 'Operation not supported')\n"
         "socket.socket = Socket\n"
@@ -198,7 +198,7 @@ def test_where_no_socket_can_be_made_jobs_start_cold_with_a_word(scripts, tmp_pa
 
 def test_where_nothing_can_be_forked_a_job_starts_cold(scripts, tmp_path):
     code = (
-        "import os, sys, langneurons.warm as warm\n"
+        "import os, sys, langneurons.runner.warm as warm\n"
         "warm.PRELOADED = ()\n"
         "def fork(): raise BlockingIOError(11, 'Resource temporarily unavailable')\n"
         "def serve(*arguments, serve=warm._serve): os.fork = fork; serve(*arguments)\n"

@@ -4,7 +4,7 @@ import csv
 
 from snakemake_calls import ROOT, snakemake
 
-PAPER = ROOT / "src/langneurons/publishing/paper"
+PAPER = ROOT / "src/langneurons/tables/paper"
 
 
 def rows(path):

@@ -11,8 +11,8 @@ import yaml
 from snakemake.utils import update_config
 from snakemake_calls import ROOT, SMALLEST, job_counts, parse, snakemake
 
-from langneurons.config import load_config
-from langneurons.own_files import own_files
+from langneurons.config.load import load_config
+from langneurons.experiment.own_files import own_files
 from langneurons.tasks.readers import LABELS
 
 FAULTS = {

@@ -12,8 +12,8 @@ import time
 import pytest
 from snakemake_calls import ROOT, SMALLEST
 
-from langneurons import processes
-from langneurons.processes import end, processes_of
+from langneurons.runner import processes
+from langneurons.runner.processes import end, processes_of
 
 TARGET = "resources/corpus/en/0000.parquet"
 # Read by every Python of a run: its jobs wait while the file of this name is there.
@@ -38,7 +38,7 @@ def call(directory, *arguments, prefix=()):
 
 def unlock(directory, *arguments):
     """What ``make unlock`` calls."""
-    words = [sys.executable, "-m", "langneurons.unlock", "--directory", str(directory), *arguments]
+    words = [sys.executable, "-m", "langneurons.runner.unlock", "--directory", str(directory), *arguments]
     return subprocess.run(words, env=os.environ | {"PYTHONPATH": str(ROOT / "src")}, capture_output=True, text=True)
 
 
@@ -211,8 +211,8 @@ def test_a_job_that_started_warm_is_found(tmp_path):
     copy = tmp_path / ".snakemake/scripts/tmp0a_1.identify_neurons.py"
     copy.parent.mkdir(parents=True)
     body = "    import os, time\n    open('pid', 'w').write(str(os.getpid()))\n    time.sleep(100)\n"
-    copy.write_text(f"from langneurons.jobs import job\nwith job({str(log)!r}):\n{body}", encoding="utf-8")
-    code = "import sys, langneurons.warm as warm; warm.PRELOADED = (); sys.exit(warm.main(sys.argv[1:]))"
+    copy.write_text(f"from langneurons.runner.jobs import job\nwith job({str(log)!r}):\n{body}", encoding="utf-8")
+    code = "import sys, langneurons.runner.warm as warm; warm.PRELOADED = (); sys.exit(warm.main(sys.argv[1:]))"
     words = [sys.executable, "-c", code, sys.executable, str(copy)]
     with subprocess.Popen(words, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT / "src")}) as server:
         until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())

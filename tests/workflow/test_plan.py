@@ -9,9 +9,9 @@ import pytest
 import yaml
 from snakemake_calls import ROOT, job_counts, parse, planned
 
-from langneurons.conditions import table_conditions
-from langneurons.config import load_config
-from langneurons.publishing.rulegraph import draw
+from langneurons.config.load import load_config
+from langneurons.experiment.conditions import table_conditions
+from langneurons.runner.rulegraph import draw
 
 PAPER = ()  # no overlay: config/config.yaml alone
 LIMIT = 10  # seconds of CPU for a dry run

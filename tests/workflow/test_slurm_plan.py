@@ -6,7 +6,7 @@ import re
 import pytest
 from snakemake_calls import ROOT, SMALLEST, parse
 
-from langneurons import plan, resources
+from langneurons.runner import plan, resources
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_every_rule_with_a_script_has_its_version():
 
 
 def told(capsys, *arguments):
-    """What ``python -m langneurons.plan`` says where it makes no plan: one line."""
+    """What ``python -m langneurons.runner.plan`` says where it makes no plan: one line."""
     assert plan.main([str(argument) for argument in arguments]) == 2
     said = capsys.readouterr()
     (line,) = said.err.splitlines()

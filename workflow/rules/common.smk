@@ -6,22 +6,17 @@ import re
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-from langneurons import own_files
-from langneurons.conditions import (
-    method_languages,
-    random_references,
-    split_finetuning,
-    split_intervention,
-    statistics_languages,
-)
-from langneurons.config import ConfigError, load_config
-from langneurons.config_files import check_directories, check_files
-from langneurons.locks import hold_directory
+from langneurons.experiment import own_files
+from langneurons.experiment.condition import split_finetuning, split_intervention
+from langneurons.experiment.conditions import method_languages, random_references, statistics_languages
+from langneurons.config.load import ConfigError, load_config
+from langneurons.config.files import check_directories, check_files
+from langneurons.artifacts.locks import hold_directory
 from langneurons.models.checks import needs_of, needs_text, unusable
 from langneurons.models.sources import snapshot_sources
-from langneurons.paths import Paths
-from langneurons.resources import memory, runtime
-from langneurons.versions import content, version
+from langneurons.experiment.paths import Paths
+from langneurons.runner.resources import memory, runtime
+from langneurons.runner.code_version import content, version
 
 try:
     if workflow.is_main_process:
@@ -240,8 +235,8 @@ def obstacle_at_the_hub(jobs):
     """Why these jobs of download rules cannot all be done, or None."""
     if not jobs:
         return None
-    from langneurons.access import obstacle
-    from langneurons.downloads import Repository
+    from langneurons.hub.access import obstacle
+    from langneurons.hub.downloads import Repository
 
     kinds = ["model" if job.rule.name == "download_model" else "dataset" for job in jobs]
     sources = [job.params.get("hub", job.params) for job in jobs]

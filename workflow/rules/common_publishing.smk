@@ -2,8 +2,8 @@
 
 from dataclasses import asdict
 
-from langneurons.conditions import baselines, control_rows, table_conditions, table_rows
-from langneurons.publishing import reference
+from langneurons.experiment.conditions import baselines, control_rows, table_conditions, table_rows
+from langneurons.tables import reference
 
 NEURON_FIGURES = ("neuron_counts", "neuron_overlap", "neuron_layers")
 PERPLEXITY_FIGURES = ("perplexity_change", "bits_per_byte_change")

@@ -1,6 +1,6 @@
 """Count the activations of every neuron on one shard."""
 
-from langneurons.jobs import fix_threads, job
+from langneurons.runner.jobs import fix_threads, job
 
 with job(snakemake.log[0], snakemake.threads):
     from langneurons.activations.collector import collect, count_nothing

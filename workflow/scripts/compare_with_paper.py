@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from langneurons.jobs import job
+from langneurons.runner.jobs import job
 
 with job(snakemake.log[0]):
-    from langneurons.publishing import captions, reference
-    from langneurons.publishing.tables import DECIMALS
+    from langneurons.tables import captions, reference
+    from langneurons.tables.condition_tables import DECIMALS
 
     p, table = snakemake.params, snakemake.wildcards.table
     frame = reference.compare_with_paper(snakemake.input[0], table, p.titles)

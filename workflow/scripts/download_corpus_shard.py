@@ -1,11 +1,11 @@
 """Download one shard of a language's Wikipedia."""
 
-from langneurons.jobs import job
+from langneurons.runner.jobs import job
 
 with job(snakemake.log[0], network=True):
     from langneurons.corpus.quality import Sieve
     from langneurons.corpus.sources import download_wikipedia_shard
-    from langneurons.downloads import Repository
+    from langneurons.hub.downloads import Repository
 
     p, wildcards, output = snakemake.params, snakemake.wildcards, snakemake.output
     download_wikipedia_shard(

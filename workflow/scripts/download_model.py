@@ -2,7 +2,7 @@
 
 import json
 
-from langneurons.jobs import job
+from langneurons.runner.jobs import job
 
 with job(snakemake.log[0], network=True):
     from langneurons.models.sources import download_snapshot

@@ -1,9 +1,9 @@
 """Download one split of a task and bring it to the workflow's columns."""
 
-from langneurons.jobs import job
+from langneurons.runner.jobs import job
 
 with job(snakemake.log[0], network=True):
-    from langneurons.downloads import Repository, write_manifest
+    from langneurons.hub.downloads import Repository, write_manifest
     from langneurons.tasks.hub import downloaded_task
     from langneurons.tasks.sources import import_xnli, import_xquad
 

@@ -1,10 +1,10 @@
 """Draw the training curves of a model on a task."""
 
-from langneurons.jobs import job
+from langneurons.runner.jobs import job
 
 with job(snakemake.log[0]):
-    from langneurons.publishing.curves import finetuning_curves
-    from langneurons.publishing.figures import save_chart
+    from langneurons.figures.curves import finetuning_curves
+    from langneurons.figures.neurons import save_chart
 
     p, expected = snakemake.params, dict(snakemake.wildcards)
     chart = finetuning_curves(list(snakemake.input), p.title, p.width, p.height, expected)

@@ -1,9 +1,9 @@
 """Draw the figures of a neuron mask."""
 
-from langneurons.jobs import job
+from langneurons.runner.jobs import job
 
 with job(snakemake.log[0]):
-    from langneurons.publishing.figures import neuron_counts, neuron_layers, neuron_overlap, save_chart
+    from langneurons.figures.neurons import neuron_counts, neuron_layers, neuron_overlap, save_chart
 
     p, outputs = snakemake.params, snakemake.output
     facts = {"model_key": snakemake.wildcards.model, "method": snakemake.wildcards.method}

@@ -1,10 +1,10 @@
 """Draw the matrices of perplexity changes."""
 
-from langneurons.jobs import job
+from langneurons.runner.jobs import job
 
 with job(snakemake.log[0]):
-    from langneurons.publishing.figures import perplexity_change, save_chart
-    from langneurons.publishing.perplexity_figures import bits_per_byte_change
+    from langneurons.figures.neurons import perplexity_change, save_chart
+    from langneurons.figures.perplexity import bits_per_byte_change
 
     p, outputs = snakemake.params, snakemake.output
     facts = {"model": snakemake.wildcards.model, "method": snakemake.wildcards.method}

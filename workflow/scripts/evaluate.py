@@ -1,10 +1,10 @@
 """Evaluate one condition."""
 
-from langneurons.jobs import fix_threads, job
+from langneurons.runner.jobs import fix_threads, job
 
 with job(snakemake.log[0], snakemake.threads):
-    from langneurons.conditions import Condition
     from langneurons.evaluation.condition import evaluate_xnli, evaluate_xquad, intervention, write_condition
+    from langneurons.experiment.condition import Condition
     from langneurons.finetuning.adapters import load_adapter, trained_with
     from langneurons.models.loading import load_base, load_tokenizer, open_snapshot, snapshot_digest
     from langneurons.tasks.files import read_task

@@ -1,11 +1,11 @@
 """Fine-tune one adapter."""
 
-from langneurons.jobs import fix_threads, job
+from langneurons.runner.jobs import fix_threads, job
 
 with job(snakemake.log[0], snakemake.threads):
+    from langneurons.experiment.paths import checkpoints_of, task_facts
     from langneurons.finetuning.finetune import finetune
     from langneurons.models.loading import open_snapshot
-    from langneurons.paths import checkpoints_of, task_facts
 
     fix_threads(snakemake.threads)
     p, wildcards, inputs = snakemake.params, snakemake.wildcards, snakemake.input

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from langneurons.jobs import job
+from langneurons.runner.jobs import job
 
 with job(snakemake.log[0]):
-    from langneurons.identification.identify import identify
+    from langneurons.methods.identify import identify
 
     spec, wildcards = dict(snakemake.params.method), snakemake.wildcards
     files = {code: list(snakemake.input[code]) for code in spec["languages"]}

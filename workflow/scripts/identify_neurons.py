@@ -1,9 +1,9 @@
 """Find the neurons of each language by one method."""
 
-from langneurons.jobs import job
+from langneurons.runner.jobs import job
 
 with job(snakemake.log[0]):
-    from langneurons.identification.identify import identify, identify_random
+    from langneurons.methods.identify import identify, identify_random
 
     model, method, spec = snakemake.wildcards.model, snakemake.wildcards.method, dict(snakemake.params.method)
     if spec["kind"] == "random":

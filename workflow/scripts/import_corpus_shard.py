@@ -1,6 +1,6 @@
 """Take one shard of a language's text from the user's file."""
 
-from langneurons.jobs import job
+from langneurons.runner.jobs import job
 
 with job(snakemake.log[0]):
     from langneurons.corpus.quality import Sieve

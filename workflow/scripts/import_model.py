@@ -3,7 +3,7 @@
 import json
 import os
 
-from langneurons.jobs import job
+from langneurons.runner.jobs import job
 
 with job(snakemake.log[0]):
     from langneurons.models.sources import import_snapshot

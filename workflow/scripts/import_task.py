@@ -1,6 +1,6 @@
 """Take one split of a task from the user's file."""
 
-from langneurons.jobs import job
+from langneurons.runner.jobs import job
 
 with job(snakemake.log[0]):
     from langneurons.tasks.sources import import_xnli, import_xquad

@@ -1,11 +1,11 @@
 """Perplexity of each language with each language's neurons at zero."""
 
-from langneurons.jobs import fix_threads, job
+from langneurons.runner.jobs import fix_threads, job
 
 with job(snakemake.log[0], snakemake.threads):
     from langneurons.corpus.packing import read_blocks
     from langneurons.evaluation.perplexity import measure_changes, write_perplexity
-    from langneurons.identification.mask import NeuronMask
+    from langneurons.methods.mask import NeuronMask
     from langneurons.models.loading import load_base, open_snapshot, snapshot_digest, tokenizer_digest
 
     fix_threads(snakemake.threads)

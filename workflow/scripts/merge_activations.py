@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from langneurons.jobs import job
+from langneurons.runner.jobs import job
 
 with job(snakemake.log[0]):
     from langneurons.activations.storage import merge_files

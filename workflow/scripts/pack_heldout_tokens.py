@@ -3,7 +3,7 @@
 from itertools import chain
 from pathlib import Path
 
-from langneurons.jobs import job
+from langneurons.runner.jobs import job
 
 with job(snakemake.log[0]):
     from langneurons.corpus.documents import read_documents

@@ -1,6 +1,6 @@
 """Pack one shard's documents into blocks of tokens for the statistics."""
 
-from langneurons.jobs import job
+from langneurons.runner.jobs import job
 
 with job(snakemake.log[0]):
     from langneurons.corpus.documents import read_documents, shard_budget

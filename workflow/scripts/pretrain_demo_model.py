@@ -1,6 +1,6 @@
 """Train a tiny model and its tokenizer on the run's own corpus."""
 
-from langneurons.jobs import fix_threads, job
+from langneurons.runner.jobs import fix_threads, job
 
 with job(snakemake.log[0], snakemake.threads):
     from langneurons.demo.pretraining import make_model

@@ -1,6 +1,6 @@
 """Write the 4-bit weights of a model's snapshot."""
 
-from langneurons.jobs import fix_threads, job
+from langneurons.runner.jobs import fix_threads, job
 
 with job(snakemake.log[0], snakemake.threads):
     from langneurons.models.loading import open_snapshot

@@ -3,15 +3,16 @@
 from functools import cache
 from pathlib import Path
 
-from langneurons.jobs import job
+from langneurons.runner.jobs import job
 
 with job(snakemake.log[0]):
-    from langneurons.conditions import Condition, ControlRow
-    from langneurons.paths import condition_of
-    from langneurons.publishing import controls
-    from langneurons.publishing.control_tables import write_control_table
-    from langneurons.publishing.tables import metric_columns, read_metrics
-    from langneurons.publishing.uncertainty import agreeing
+    from langneurons.experiment.condition import Condition
+    from langneurons.experiment.paths import condition_of
+    from langneurons.tables import controls
+    from langneurons.tables.condition_tables import metric_columns, read_metrics
+    from langneurons.tables.control_tables import write_control_table
+    from langneurons.tables.rows import ControlRow
+    from langneurons.tables.uncertainty import agreeing
 
     p, inputs = dict(snakemake.params.table), snakemake.input
     kind, titles = p["kind"], p["titles"]

@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
-from langneurons.jobs import job
+from langneurons.runner.jobs import job
 
 with job(snakemake.log[0]):
-    from langneurons.conditions import Condition, Row
-    from langneurons.paths import condition_of
-    from langneurons.publishing import captions, tables
-    from langneurons.publishing.uncertainty import corrected, with_uncertainty
+    from langneurons.experiment.condition import Condition
+    from langneurons.experiment.paths import condition_of
+    from langneurons.tables import captions
+    from langneurons.tables import condition_tables as tables
+    from langneurons.tables.rows import Row
+    from langneurons.tables.uncertainty import corrected, with_uncertainty
 
     spec, stem = dict(snakemake.params.table), str(Path(snakemake.output.tsv).with_suffix(""))
     if spec["kind"] == "statistics":

@@ -1,6 +1,6 @@
 """Statistics of each neuron from a language's counts."""
 
-from langneurons.jobs import job
+from langneurons.runner.jobs import job
 
 with job(snakemake.log[0]):
     from langneurons.activations.statistics import summarize

@@ -1,6 +1,6 @@
 """Write one shard of the miniature world."""
 
-from langneurons.jobs import job
+from langneurons.runner.jobs import job
 
 with job(snakemake.log[0]):
     from langneurons.corpus.documents import shard_facts, write_documents

@@ -1,6 +1,6 @@
 """Write one split of a task about the miniature world."""
 
-from langneurons.jobs import job
+from langneurons.runner.jobs import job
 
 with job(snakemake.log[0]):
     from langneurons.demo import world

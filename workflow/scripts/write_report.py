@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from langneurons.jobs import job
+from langneurons.runner.jobs import job
 
 with job(snakemake.log[0]):
     from langneurons.files import write_atomically
-    from langneurons.publishing import report
+    from langneurons.report import page as report
 
     p, inputs = snakemake.params, snakemake.input
     sources = Path(snakemake.scriptdir).parent / "report"

@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 import torch
 
+from langneurons.activations.exact_sums import LIMB_BITS, ROUNDER, ROUNDER_BITS, SUM_TOKENS
 from langneurons.activations.sketch import BINS, KEY_OFFSET, LINEAR, QUANTA, SHIFT, STEPS_PER_UNIT, ZERO_BIN
 
 log = logging.getLogger(__name__)
@@ -29,14 +30,6 @@ Kernel = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch
 # 2,048 x 512, and 8 times less than 8,192 x 512. On a GPU it bounds temporary memory, about 60 bytes a value.
 _CPU_TOKENS, _CPU_NEURONS = 2048, 128
 _GPU_VALUES = 2**25
-
-# A number of magnitude up to HALF, plus ROUNDER, is rounded by its addition to a multiple of QUANTA[2]; the bits of the
-# sum, as an int64, less those of ROUNDER, are the number in these units: at most 2^51, so SUM_TOKENS of them fit.
-HALF = QUANTA[0] / 2
-ROUNDER = 1.5 * QUANTA[2] * 2.0**52
-ROUNDER_BITS = (1023 + 16) << 52 | 1 << 51
-SUM_TOKENS = 2**12 - 1
-LIMB_BITS = 26  # QUANTA[1] / QUANTA[2] is 2^LIMB_BITS
 
 
 def kernel_for(device: torch.device) -> Kernel:

@@ -9,7 +9,7 @@ import torch
 import triton
 import triton.language as tl
 
-from langneurons.activations.kernels import LIMB_BITS, ROUNDER, ROUNDER_BITS, SUM_TOKENS
+from langneurons.activations.exact_sums import LIMB_BITS, ROUNDER, ROUNDER_BITS, SUM_TOKENS
 from langneurons.activations.sketch import BINS, KEY_OFFSET, LINEAR, QUANTA, SHIFT, STEPS_PER_UNIT, ZERO_BIN
 
 # A program takes _STEPS tiles of _TOKENS x _NEURONS, one below the other.

@@ -17,7 +17,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from langneurons.versions import FORMAT
+from langneurons.artifacts.format import FORMAT
 
 AGAIN = "delete it and run snakemake again, which makes it anew"
 _RESERVED = ("kind", "format")

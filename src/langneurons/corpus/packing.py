@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 
 from langneurons.artifacts.parquet import read_parquet, write_parquet
 from langneurons.corpus.documents import HELDOUT, STATISTICS, split_of
+from langneurons.models.tokenization import TextEncoder
 from langneurons.progress import Progress
-from langneurons.tokenization import TextEncoder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -69,7 +69,7 @@ def pack(
     """Tokenise documents in order, concatenate them and cut them into blocks of ``block`` tokens.
 
     Each document gets the special tokens that the tokenizer itself adds (as the reference code does); special tokens
-    that it spells are text (``langneurons.tokenization``). Stops reading when both splits are full: ``tokens`` for
+    that it spells are text (``models.tokenization``). Stops reading when both splits are full: ``tokens`` for
     statistics, ``heldout_tokens`` held out; what does not fill a block is left out. Returns the blocks of each split
     (int32), each with its bytes of UTF-8.
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from langneurons.artifacts.foreign_files import lines, need, parquet, parquet_faults, parsed, records, string
 from langneurons.corpus.documents import shard_facts, write_documents
 from langneurons.corpus.quality import Sieve
-from langneurons.downloads import RemoteFile, Repository, fetch_all, list_files, write_manifest
-from langneurons.foreign_files import lines, need, parquet, parquet_faults, parsed, records, string
+from langneurons.hub.downloads import RemoteFile, Repository, fetch_all, list_files, write_manifest
 
 ENDINGS = (".jsonl", ".parquet", ".txt")
 

@@ -8,8 +8,8 @@ import random
 from pathlib import Path
 
 from langneurons.files import write_directory_atomically
+from langneurons.models.tokenization import TextEncoder, read_tokenizer
 from langneurons.progress import Progress
-from langneurons.tokenization import TextEncoder, read_tokenizer
 
 BOS, EOS, PAD = "<s>", "</s>", "<pad>"
 

@@ -11,11 +11,11 @@ import pyarrow as pa
 
 from langneurons.artifacts.parquet import write_parquet
 from langneurons.artifacts.tsv import write_tsv
-from langneurons.conditions import Condition, condition_facts, split_intervention
 from langneurons.evaluation.significance import METRICS, PREDICTIONS
+from langneurons.experiment.condition import Condition, condition_facts, split_intervention
 from langneurons.finite import check_finite
-from langneurons.identification.mask import NeuronMask
-from langneurons.interventions import intervene, intervention_values
+from langneurons.interventions.hook import intervene, intervention_values
+from langneurons.methods.mask import NeuronMask
 
 UNITS = {task: dict.fromkeys(columns.values(), "0 to 1, of one example") for task, columns in METRICS.items()}
 

@@ -13,7 +13,7 @@ import torch
 from langneurons.artifacts.tsv import write_tsv
 from langneurons.evaluation.classification import inference
 from langneurons.finite import check_finite
-from langneurons.identification.mask import NeuronMask
+from langneurons.methods.mask import NeuronMask
 from langneurons.progress import Progress
 
 KEYS = ("model", "method")
@@ -150,7 +150,7 @@ def measure_changes(
     language without neurons changes nothing and is not run again. ValueError on a mask of another model, of the
     same shape or not.
     """
-    from langneurons.interventions import intervene
+    from langneurons.interventions.hook import intervene
     from langneurons.models.loading import snapshot_digest
     from langneurons.models.neurons import find_neurons
 

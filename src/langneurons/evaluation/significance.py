@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from langneurons.conditions import Condition, condition_facts
+from langneurons.experiment.condition import Condition, condition_facts
 
 PREDICTIONS = "predictions"
 METRICS = {

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from langneurons.conditions import split_finetuning
+from langneurons.experiment.condition import split_finetuning
 
 KINDS = {"xnli": ("classification", "SEQ_CLS"), "xquad": ("causal", "CAUSAL_LM")}
 
@@ -60,7 +60,7 @@ def finetune(
     from langneurons.finetuning.curves import write_curve
     from langneurons.finetuning.masked_lora import add_lora
     from langneurons.finetuning.training import train
-    from langneurons.identification.mask import NeuronMask
+    from langneurons.methods.mask import NeuronMask
     from langneurons.models.attention import attention_targets as default_targets
     from langneurons.models.loading import load_base, load_tokenizer, snapshot_digest
     from langneurons.models.neurons import find_neurons
@@ -158,7 +158,7 @@ def _padding(tokenizer) -> int | None:
 
     Special tokens do not come of a text, but the tokenizer may put one after it.
     """
-    from langneurons.tokenization import TextEncoder
+    from langneurons.models.tokenization import TextEncoder
 
     after = TextEncoder(tokenizer).after
     ids = [tokenizer.pad_token_id, *sorted(tokenizer.all_special_ids)]

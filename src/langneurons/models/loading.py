@@ -13,7 +13,7 @@ from langneurons.artifacts.directories import file_digest, is_sealed, open_direc
 from langneurons.models.checks import architecture_of, check_classifier, check_precision, check_snapshot
 from langneurons.models.headers import read_json, read_tensors
 from langneurons.models.strict import check_dtypes, check_weights, check_whole
-from langneurons.tokenization import read_tokenizer
+from langneurons.models.tokenization import read_tokenizer
 
 KIND = "snapshot"  # of a sealed directory
 _OFFLINE = {"local_files_only": True, "trust_remote_code": False}

@@ -14,7 +14,7 @@ from langneurons.models.checks import check_config, check_files, check_names
 from langneurons.models.loading import seal_snapshot
 
 if TYPE_CHECKING:
-    from langneurons.downloads import RemoteFile, Repository
+    from langneurons.hub.downloads import RemoteFile, Repository
 
 FICLONE = 0x40049409  # linux/fs.h: share the blocks of a file until one of the two is written to
 # Weights by transformers' own names: some repositories hold them once more, as consolidated.safetensors.
@@ -67,7 +67,7 @@ def snapshot_files(repository: Repository) -> list[RemoteFile]:
 
     The Hub's own errors pass; ValueError if a needed file is not among them.
     """
-    from langneurons.downloads import list_files
+    from langneurons.hub.downloads import list_files
 
     wanted = [f for f in list_files(repository) if any(fnmatch(f.path, pattern) for pattern in PATTERNS)]
     check_names([f.path for f in wanted], str(repository))
@@ -88,11 +88,11 @@ def download_snapshot(
     was; then it is moved to ``target``, which must not exist or be empty. config.json comes and is checked first: a
     model that cannot be used is refused before its weights are fetched. ``model_key`` as of ``import_snapshot``.
 
-    The Hub's own errors pass (:func:`langneurons.hub.hub_faults` explains them); ValueError if the repository lacks a
-    file that a snapshot needs, before any is fetched, as :func:`langneurons.downloads.fetch_all`, and as
+    The Hub's own errors pass (:func:`langneurons.hub.errors.hub_faults` explains them); ValueError if the repository lacks
+    a file that a snapshot needs, before any is fetched, as :func:`langneurons.hub.downloads.fetch_all`, and as
     ``check_files``, with ``needs``.
     """
-    from langneurons.downloads import Repository, fetch, fetch_all, write_manifest
+    from langneurons.hub.downloads import Repository, fetch, fetch_all, write_manifest
 
     where = Repository("model", repository, revision)
     wanted = snapshot_files(where)

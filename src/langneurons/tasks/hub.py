@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from shutil import rmtree
 
-from langneurons.downloads import Fetched, Repository, fetch_all, list_files
-from langneurons.foreign_files import parquet_faults
+from langneurons.artifacts.foreign_files import parquet_faults
+from langneurons.hub.downloads import Fetched, Repository, fetch_all, list_files
 
 # task: folder, and the file's split by the workflow's. SQuAD, when it trains XQuAD, has one folder.
 FOLDERS = {

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from langneurons.foreign_files import lines, need, parquet, parsed, records, string, text, tsv
+from langneurons.artifacts.foreign_files import lines, need, parquet, parsed, records, string, text, tsv
 from langneurons.tasks.texts import Texts
 
 LABELS = ("entailment", "neutral", "contradiction")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from langneurons.foreign_files import string
+from langneurons.artifacts.foreign_files import string
 from langneurons.tasks.files import SCHEMAS, read_task, task_language, write_task
 from langneurons.tasks.readers import hub_questions, labelled_pairs, squad_questions
 from langneurons.tasks.splits import check_new, check_part, chosen, first

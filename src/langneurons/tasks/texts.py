@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from langneurons.foreign_files import string
-from langneurons.tokenization import Template
+from langneurons.artifacts.foreign_files import string
+from langneurons.models.tokenization import Template
 
 _EMPTY = (
     "is empty or white space alone; write the text, or delete the row (pandas writes missing values so, and takes "

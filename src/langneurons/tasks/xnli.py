@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
+from langneurons.models.tokenization import Template, TextEncoder
 from langneurons.tasks.texts import named
-from langneurons.tokenization import Template, TextEncoder
 
 if TYPE_CHECKING:
     import torch

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from langneurons.models.tokenization import Template
 from langneurons.tasks.texts import named
 from langneurons.tasks.xnli import Encoded, eos_token, keep_short, pad_right
-from langneurons.tokenization import Template
 
 if TYPE_CHECKING:
     import torch

@@ -1,0 +1,1 @@
+"""The configuration: loading, checks between sections, errors, generated reference."""

@@ -1,0 +1,217 @@
+"""The configuration as a whole: reading it, and the checks between its sections."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+
+from langneurons.config.faults import explain, key_faults, listed, unknown
+from langneurons.config.table_checks import languages_of, outside, table_checks
+from langneurons.sections import (
+    Activations,
+    Corpus,
+    DirectoryPath,
+    Evaluation,
+    Figures,
+    FinetuningByTask,
+    Interventions,
+    Language,
+    Method,
+    Model,
+    ModelKey,
+    Perplexity,
+    Section,
+    Significance,
+    Statistics,
+    Table,
+    TableKey,
+    Tasks,
+    Title,
+)
+
+TAKEN = ("tables", "figures", "report", "logs", "benchmarks")  # directories of results beside those of models
+
+
+class ConfigError(ValueError):
+    """All faults of a configuration, a line each: the key's path, what is wrong, what to write."""
+
+
+class Run(Section):
+    models: list[str] = Field(min_length=1, description="Keys of models to run.")
+    tables: list[str] = Field(description="Keys of tables that a run without a target renders.")
+    compare_with_paper: bool = Field(
+        False, description="Also set each of the paper's tables beside the paper's own numbers ({table}_vs_paper)."
+    )
+
+
+class Config(Section):
+    """The whole configuration."""
+
+    results: DirectoryPath = Field("results", description="Where results are written.")
+    resources: DirectoryPath = Field("resources", description="Where models, corpora and task data are kept.")
+    data: DirectoryPath = Field(
+        "data", description="Directory of the user's own files: {data} in the patterns of source files."
+    )
+    seed: Annotated[int, Field(ge=0)] = Field(42, description="Seed of everything random.")
+    run: Run = Field(description="What is run.")
+    models: dict[ModelKey, Model] = Field(description="Models that can be run, by key.")
+    corpus: Corpus = Field(description="The text.")
+    activations: Activations = Field(default_factory=Activations, description="Counting activations.")
+    statistics: Statistics = Field(description="Statistics of each neuron, by language.")
+    language_sets: dict[Title, Annotated[list[Language], Field(min_length=2)]] = Field(
+        description="Sets of languages, by key."
+    )
+    methods: dict[ModelKey, Method] = Field(description="Ways to identify neurons, by key.")
+    comparisons: dict[Title, dict[Language, ModelKey]] = Field(
+        description="Which method serves which target language, by the name that tables print."
+    )
+    tasks: Tasks = Field(description="The tasks.")
+    finetuning: FinetuningByTask = Field(description="Fine-tuning.")
+    interventions: Interventions = Field(default_factory=Interventions, description="Test-time interventions.")
+    evaluation: Evaluation = Field(default_factory=Evaluation, description="Evaluation.")
+    perplexity: Perplexity = Field(default_factory=Perplexity, description="Perplexity change.")
+    significance: Significance = Field(default_factory=Significance, description="Intervals and comparisons in tables.")
+    tables: dict[TableKey, Table] = Field(description="Tables, by file name.")
+    figures: Figures = Field(description="Figures.")
+
+
+def load_config(raw: dict) -> Config:
+    """Validate a parsed configuration.
+
+    ConfigError lists every fault at once: keys that are no texts, or, where there are none, those of single values, or
+    those between keys.
+    """
+    if faults := list(key_faults(raw)):
+        raise ConfigError(listed(faults))
+    try:
+        config = Config.model_validate(_without_removed(raw) if isinstance(raw, dict) else raw)
+    except ValidationError as error:
+        schema = config_schema()
+        raise ConfigError(listed([explain(fault, schema) for fault in error.errors()])) from None
+    faults = list(dict.fromkeys(f"{path}: {what}" for path, what in _cross_checks(config)))
+    if faults:
+        raise ConfigError(listed(faults))
+    return config
+
+
+def _without_removed(raw: dict) -> dict:
+    """Leave out entries that an overlay sets to null: overlays merge dictionaries, so this is how one is removed."""
+    kept = dict(raw)
+    for section in ("models", "methods", "language_sets", "comparisons", "tables"):
+        if isinstance(kept.get(section), dict):
+            kept[section] = {key: value for key, value in kept[section].items() if value is not None}
+    if isinstance(kept.get("comparisons"), dict):
+        kept["comparisons"] = {
+            name: {k: v for k, v in members.items() if v is not None} if isinstance(members, dict) else members
+            for name, members in kept["comparisons"].items()
+        }
+    return kept
+
+
+def _cross_checks(config: Config) -> Iterator[tuple[str, str]]:
+    corpus = config.corpus.languages
+    for i, key in enumerate(config.run.models):
+        if key not in config.models:
+            yield f"run.models[{i}]", unknown(key, list(config.models), "model")
+    titles: dict[str, str] = {}
+    for key in config.run.models:
+        if key in config.models and (same := titles.setdefault(config.models[key].title, key)) != key:
+            yield f"models.{key}.title", f"'{config.models[key].title}' is the title of models.{same}; write another"
+    for i, key in enumerate(config.run.tables):
+        if key not in config.tables:
+            yield f"run.tables[{i}]", unknown(key, list(config.tables), "table")
+    if config.corpus.tokens < config.corpus.block * config.corpus.shards:
+        least = config.corpus.block * config.corpus.shards
+        yield "corpus.tokens", f"is {config.corpus.tokens}; a block a shard needs at least {least}"
+    kept, least = config.corpus.hub.characters, -(-8 * config.corpus.tokens // config.corpus.shards)
+    if config.corpus.source == "hub" and kept is not None and kept < least:
+        yield "corpus.hub.characters", f"is {kept}; the budget of tokens needs at least {least}, 8 characters a token"
+    for key, languages in config.language_sets.items():
+        yield from outside(languages, corpus, f"language_sets.{key}")
+    yield from _taken_keys(config)
+    yield from _method_checks(config)
+    for name, members in config.comparisons.items():
+        for language, method in members.items():
+            where = f"comparisons.{name}.{language}"
+            if method not in config.methods:
+                yield where, unknown(method, list(config.methods), "method")
+            elif (known := languages_of(config, method)) and language not in known:
+                yield where, f"method '{method}' gives no neurons of '{language}', only of: {', '.join(known)}"
+    collected = set(config.activations.batch_percentiles)
+    if config.statistics.estimate == "batch_mean":
+        for p in config.statistics.percentiles:
+            if p not in collected:
+                yield "statistics.estimate", f"batch_mean needs {p:g} in activations.batch_percentiles"
+        if config.statistics.site != "gate":
+            yield "statistics.site", "batches' percentiles are of z; write gate, or statistics.estimate: exact"
+    if config.statistics.site == "act" and config.interventions.site == "gate":
+        yield (
+            "statistics.site",
+            "is act, but interventions.site: gate overwrites z, of which a's statistics say nothing; write gate, "
+            "or interventions.site: act",
+        )
+    batch, block = config.activations.reference_tokens, config.corpus.block
+    if collected and batch % block:
+        near = max(round(batch / block), 1) * block
+        yield "activations.reference_tokens", f"is {batch}, no multiple of corpus.block ({block}); write {near}"
+    if config.tasks.xquad.train == "squad" and config.tasks.xquad.source == "demo":
+        yield (
+            "tasks.xquad.train",
+            "squad needs source: hub or files; the demo has a training set of its own: write xquad",
+        )
+    yield from table_checks(config)
+    for i, method in enumerate(config.figures.methods):
+        if method not in config.methods:
+            yield f"figures.methods[{i}]", unknown(method, list(config.methods), "method")
+
+
+def _taken_keys(config: Config) -> Iterator[tuple[str, str]]:
+    """Keys whose files would lie where the workflow writes others."""
+    for key in config.models:
+        if key in TAKEN:
+            yield f"models.{key}", f"results has a directory {key} of its own; write another key for the model"
+    for key in config.methods:
+        stem, _, half = key.rpartition(".")
+        if key == "none":
+            yield f"methods.{key}", "none is the evaluation without intervention; write another key for the method"
+        elif half in ("even", "odd") and stem in config.methods:
+            yield f"methods.{key}", f"is the name of a half of methods.{stem}; write another key for the method"
+    for key in config.tables:
+        stem = key.removesuffix("_vs_paper")
+        if stem != key and stem in config.tables:
+            yield f"tables.{key}", f"is the name of tables.{stem} beside the paper's numbers; write another key"
+
+
+def _method_checks(config: Config) -> Iterator[tuple[str, str]]:
+    randoms = {key for key, method in config.methods.items() if method.kind == "random"}
+    draws: dict[tuple[str, int], str] = {}
+    for key, method in config.methods.items():
+        where = f"methods.{key}"
+        if method.kind == "lape" and method.set not in config.language_sets:
+            yield f"{where}.set", unknown(method.set, list(config.language_sets), "language set")
+        elif method.kind == "activation_probability":
+            yield from outside(method.languages, config.corpus.languages, f"{where}.languages")
+            if method.threshold == "batch_mean" and method.percentile not in config.activations.batch_percentiles:
+                yield (
+                    f"{where}.threshold",
+                    f"batch_mean needs {method.percentile:g} in activations.batch_percentiles; add it, "
+                    "or write layer or model",
+                )
+        elif method.kind == "random":
+            if method.like not in config.comparisons:
+                yield f"{where}.like", unknown(method.like, list(config.comparisons), "comparison")
+            elif any(m in randoms for m in config.comparisons[method.like].values()):
+                yield f"{where}.like", f"comparison '{method.like}' is itself random; name one that is not"
+            elif not config.comparisons[method.like]:
+                yield f"{where}.like", f"comparison '{method.like}' has no languages; add one to comparisons"
+            elif (same := draws.setdefault((method.like, method.seed), key)) != key:
+                yield f"{where}.seed", f"{method.seed} draws the same neurons as methods.{same}; write another"
+
+
+@functools.cache
+def config_schema() -> dict:
+    """JSON schema of the configuration, for editors and for config/README.md; not to be changed."""
+    return Config.model_json_schema()

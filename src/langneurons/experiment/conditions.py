@@ -1,0 +1,101 @@
+"""Which conditions a table needs. Pure functions of the configuration."""
+
+from __future__ import annotations
+
+from langneurons.config.load import Config
+from langneurons.experiment.condition import Condition
+from langneurons.sections import ConditionTable
+from langneurons.tables.rows import ControlRow, Row
+
+
+def method_languages(config: Config, method: str) -> list[str]:
+    """Languages that ``method`` gives neurons of, in the configuration's order."""
+    spec = config.methods[method]
+    if spec.kind == "lape":
+        return list(config.language_sets[spec.set])
+    if spec.kind == "activation_probability":
+        return list(spec.languages)
+    return list(config.comparisons[spec.like])
+
+
+def random_references(config: Config, method: str) -> dict[str, str]:
+    """For a random method: the method whose neuron numbers each language copies."""
+    return dict(config.comparisons[config.methods[method].like])
+
+
+def statistics_languages(config: Config, method: str) -> list[str]:
+    """Languages whose statistics identification by ``method`` reads (none for random)."""
+    return [] if config.methods[method].kind == "random" else method_languages(config, method)
+
+
+def table_rows(config: Config, name: str) -> list[Row]:
+    """Rows of table ``name``, in print order."""
+    table = config.tables[name]
+    task = getattr(config.tasks, table.task)
+    rows = []
+    for model in table.models or config.run.models:
+        for comparison in table.comparisons:
+            for language in table.languages or task.languages:
+                method = config.comparisons[comparison][language]
+                for neurons, finetuning in _finetunings(table, task.source_language, language, method):
+                    cells = {
+                        value: Condition(
+                            model, table.task, finetuning, language, value if value == "none" else f"{value}@{method}"
+                        )
+                        for value in table.interventions
+                    }
+                    rows.append(Row(model, comparison, neurons, language, cells))
+    return rows
+
+
+def _finetunings(table: ConditionTable, source: str, target: str, method: str) -> list[tuple[str, str]]:
+    """(label, fine-tuning) of each neuron set that the table fine-tunes."""
+    if table.kind == "interventions":
+        return [("", "base")]
+    labels = {"source": source, "target": target, "source+target": f"{source}+{target}"}
+    return [(labels[which], f"{labels[which]}@{method}") for which in table.neurons]
+
+
+def random_controls(config: Config, comparison: str) -> list[str]:
+    """Methods of random neurons, as many a layer as ``comparison``'s: its controls, a seed each."""
+    return [name for name, spec in config.methods.items() if spec.kind == "random" and spec.like == comparison]
+
+
+def control_rows(config: Config, name: str) -> list[ControlRow]:
+    """Rows of table ``name`` of kind random_controls, in print order."""
+    table = config.tables[name]
+    rows = []
+    for model in table.models or config.run.models:
+        for comparison in table.comparisons:
+            for language in table.languages or getattr(config.tasks, table.task).languages:
+
+                def condition(intervention: str, model=model, language=language) -> Condition:
+                    return Condition(model, table.task, "base", language, intervention)
+
+                method, controls = config.comparisons[comparison][language], random_controls(config, comparison)
+                for value in table.interventions:
+                    own, none = condition(f"{value}@{method}"), condition("none")
+                    random = tuple(condition(f"{value}@{control}") for control in controls)
+                    rows.append(ControlRow(model, comparison, language, value, none, own, random))
+    return rows
+
+
+def table_conditions(config: Config, name: str) -> list[Condition]:
+    """Every condition that table ``name`` reads, its models' source-language baseline too; none of some kinds."""
+    if config.tables[name].kind == "random_controls":
+        rows = control_rows(config, name)
+        return sorted({c for row in rows for c in (row.none, row.own, *row.random)})
+    if not isinstance(config.tables[name], ConditionTable):
+        return []
+    rows = table_rows(config, name)
+    wanted = {cell for row in rows for cell in row.cells.values()}
+    return sorted(wanted | set(baselines(config, name)))
+
+
+def baselines(config: Config, name: str) -> list[Condition]:
+    """The source language without intervention: what a transfer is measured against (base tables only)."""
+    table = config.tables[name]
+    if table.kind != "interventions":
+        return []
+    source = getattr(config.tasks, table.task).source_language
+    return [Condition(m, table.task, "base", source, "none") for m in table.models or config.run.models]

@@ -1,0 +1,1 @@
+"""Figures from masks, perplexities and training curves."""

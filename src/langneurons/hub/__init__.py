@@ -1,0 +1,1 @@
+"""The Hugging Face Hub: access, requests, downloads, and its errors in words."""

@@ -1,0 +1,219 @@
+"""The Hugging Face Hub: what it refuses, in words that say what to do; and a repository's commit, to pin it.
+
+``python -m langneurons.hub.errors commit meta-llama/Llama-3.1-8B`` prints the commit that the configuration asks for; a
+data set's name has ``datasets/`` before it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import re
+import sys
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def hub_faults() -> Iterator[None]:
+    """Turn what the Hub refuses, or its silence, into a ValueError of one line that says what to do."""
+    check_endpoint()
+    import httpx2
+    from huggingface_hub import errors
+
+    try:
+        yield
+    except errors.RepositoryNotFoundError as error:
+        page = f"https://huggingface.co/{'datasets/' if error.repo_type == 'dataset' else ''}{error.repo_id}"
+        if isinstance(error, errors.GatedRepoError):
+            told = f"is gated: accept its terms at {page}, then set HF_TOKEN to a token of the account that did"
+        else:
+            told = f"is not at {page}; check its name, or if it is private set HF_TOKEN"
+        raise ValueError(f"{error.repo_id} {told}") from None
+    except errors.RevisionNotFoundError as error:
+        revision = re.search(r"/(?:resolve|tree|revision)/([^/?]+)", str(error.response.url))
+        raise ValueError(
+            f"{error.repo_id} has no revision {revision[1] if revision else ''}; check it in the configuration"
+        ) from None
+    except errors.RemoteEntryNotFoundError as error:
+        raise ValueError(f"{error.repo_id} has no {error.response.url.path}; check the configuration") from None
+    except errors.HfHubHTTPError as error:
+        status, url = error.response.status_code, error.response.url
+        advice = "check HF_TOKEN" if status in (401, 403) else "try again later"
+        # Without its query: a signed address is as good as a token while it lasts.
+        raise ValueError(f"the Hub answers {status} to {url.copy_with(query=None)}; {advice}") from None
+    except httpx2.TooManyRedirects as error:
+        raise ValueError(
+            f"the Hub's redirects form a loop, from {_where(error)}; check HF_ENDPOINT{_through()}, or try again later"
+        ) from None
+    except httpx2.InvalidURL as error:
+        raise ValueError(
+            f"an address of the Hub is not valid ({_told(error)}); check HF_ENDPOINT{_through()}"
+        ) from None
+    except (errors.OfflineModeIsEnabled, httpx2.TransportError) as error:
+        raise ValueError(
+            f"the Hub cannot be reached ({_told(error)}); check the network, HF_ENDPOINT, HF_HUB_OFFLINE{_through()}"
+        ) from None
+    except httpx2.RequestError as error:
+        raise ValueError(
+            f"an answer of the Hub cannot be read ({_told(error)}) at {_where(error)}; try again later{_through()}"
+        ) from None
+
+
+def _told(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def _where(error) -> str:
+    """The address that was asked for, without its query: a signed one is as good as a token while it lasts."""
+    return str(error.request.url.copy_with(query=None))
+
+
+def _proxies() -> dict[str, str]:
+    """Variable -> address of the proxies that are set."""
+    names = {name: variable for variable in os.environ if (name := variable.lower()).endswith("_proxy")}
+    names |= {name: name for name in names if name in os.environ}  # the lower-case spelling is the one in force
+    found = {names.get(f"{scheme}_proxy", ""): at for scheme, at in urllib.request.getproxies().items() if at}
+    return {variable: address for variable, address in found.items() if variable not in ("", "no_proxy", "NO_PROXY")}
+
+
+def _through() -> str:
+    """The proxies, for a message, without the names and passwords in their addresses."""
+    told = [f"{variable} ({re.sub(r'[^/@]*@', '', address)})" for variable, address in sorted(_proxies().items())]
+    return f" and the proxy of {', '.join(told)}" if told else ""
+
+
+def api(kind: str, name: str, what: str, revision: str, folder: str | None = None) -> str:
+    """The address of what the Hub says of a repository: ``what`` is "tree" or "revision"."""
+    from huggingface_hub import constants
+
+    within = f"/{urllib.parse.quote(folder)}" if folder else ""
+    return f"{constants.ENDPOINT}/api/{kind}s/{name}/{what}/{urllib.parse.quote(revision, safe='')}{within}"
+
+
+def as_json(answer, what: str) -> object:
+    """What an answer says; ValueError where that is no JSON, as a page of a proxy or of a login."""
+    try:
+        return answer.json()
+    except ValueError:
+        kind = answer.headers.get("Content-Type", "nothing").partition(";")[0]
+        raise ValueError(
+            f"{what}: {answer.url.copy_with(query=None)} answers with {kind} instead of JSON; check HF_ENDPOINT and "
+            "whether a proxy or a login page answers in the Hub's place"
+        ) from None
+
+
+def check_settings() -> None:
+    """ValueError for an address of the Hub or of a proxy, or a token, that no request can be made with.
+
+    Neither the token nor the password in an address is printed.
+    """
+    check_endpoint()
+    import httpx2
+
+    for variable, address in _proxies().items():
+        try:
+            httpx2.Proxy(url=address if "://" in address else f"http://{address}")
+        except (ValueError, httpx2.InvalidURL) as error:
+            told = str(error).replace(address, "…")
+            raise ValueError(
+                f"{variable} is not the address of a proxy ({told}); write http://HOST:PORT, or unset it"
+            ) from None
+        if address.startswith("socks"):
+            _check_socks(variable)
+    where, token = _token()
+    if "\n" in token or "\r" in token:
+        raise ValueError(f"{where} holds a line break within the token; write the token alone")
+    strange = re.search(r"[^\x21-\x7e]", token)
+    if strange:
+        raise ValueError(
+            f"{where}: character {strange.start() + 1} of the token is U+{ord(strange[0]):04X}, and a token has "
+            "ASCII letters and digits alone; copy it again"
+        )
+
+
+def check_endpoint() -> None:
+    """ValueError where HF_ENDPOINT is no address. Before huggingface_hub is imported, which parses it and fails."""
+    address = os.environ.get("HF_ENDPOINT")
+    if address is None:
+        return
+    try:
+        parts = urllib.parse.urlsplit(address)
+        told = "" if parts.port is None or parts.port > 0 else "Port out of range 1-65535"
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            told = "it has no http:// or https:// with a host"
+    except ValueError as error:
+        told = str(error).replace(address, "…")
+    if told:
+        told = re.sub(r"[^/@\s']*@", "", told)
+        raise ValueError(
+            f"HF_ENDPOINT is not the address of a Hub ({told}); write https://HOST or http://HOST:PORT, or unset it"
+        )
+
+
+def _check_socks(variable: str) -> None:
+    try:
+        import socksio  # noqa: F401
+    except ImportError:
+        raise ValueError(f"{variable}: a SOCKS proxy needs the package socksio; install it, or use http://") from None
+
+
+def _token() -> tuple[str, str]:
+    """Where the token stands, and the token; empty where there is none. As huggingface_hub looks for it."""
+    from huggingface_hub import constants
+
+    for variable in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        if token := os.environ.get(variable, "").strip():
+            return variable, token
+    path = Path(constants.HF_TOKEN_PATH)
+    try:
+        return str(path), path.read_bytes().decode("utf-8", "surrogateescape").strip()
+    except OSError:
+        return "", ""
+
+
+def commit_of(name: str, branch: str = "main") -> str:
+    """The commit that a branch of a repository is at now: 40 hexadecimal digits.
+
+    ``name`` is ``owner/name`` of a model, or ``datasets/owner/name``. ValueError, one line, where the Hub refuses.
+    """
+    check_endpoint()
+    from huggingface_hub import get_session
+    from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
+
+    kind, repository = ("dataset", name.removeprefix("datasets/")) if name.startswith("datasets/") else ("model", name)
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
+        raise ValueError(f"'{name}' is no repository; write owner/name, or datasets/owner/name of a data set")
+    check_settings()
+    with hub_faults():
+        answer = get_session().get(api(kind, repository, "revision", branch), headers=build_hf_headers(), timeout=30)
+        hf_raise_for_status(answer)
+    told = as_json(answer, name)
+    commit = told.get("sha") if isinstance(told, dict) else None
+    if not isinstance(commit, str) or not re.fullmatch(r"[0-9a-f]{40}", commit):
+        raise ValueError(f"{name}: the Hub's answer has no commit of {branch}; check HF_ENDPOINT, or try again later")
+    return commit
+
+
+def main(arguments: list[str]) -> int:
+    """``commit NAME [NAME …]``: a line a repository, its commit and its name."""
+    parser = argparse.ArgumentParser(prog="python -m langneurons.hub.errors")
+    commands = parser.add_subparsers(required=True)
+    commit = commands.add_parser("commit", help="print the commit to write as a revision in the configuration")
+    commit.add_argument("names", nargs="+", metavar="NAME", help="owner/name, or datasets/owner/name of a data set")
+    commit.add_argument("--branch", default="main", help="branch or tag to read (main)")
+    asked = parser.parse_args(arguments)
+    try:
+        for name in asked.names:
+            print(f"{commit_of(name, asked.branch)}  {name}")
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Changing neurons while a model runs."""

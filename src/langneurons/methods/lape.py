@@ -1,0 +1,94 @@
+"""LAPE: language activation probability entropy.
+
+Tang et al. 2024, "Language-Specific Neurons: The Key to Multilingual Capabilities in Large Language Models"
+(arXiv:2402.16438): a neuron that is often active in few languages has a low entropy of its activation probabilities
+over the languages.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+import numpy as np
+
+from langneurons.methods.mask import Entries, by_layer
+
+log = logging.getLogger(__name__)
+
+
+def entropy(probabilities: np.ndarray) -> np.ndarray:
+    """Entropy of each neuron's activation over the languages, in nats.
+
+    ``probabilities``: ``[K, L, D]``, share of each language's tokens at which the neuron is active. Returns ``[L, D]``:
+    -sum p' ln p' with p' = p / sum over the languages and 0 ln 0 = 0; +inf for a neuron that no language activates.
+    """
+    p = np.asarray(probabilities, dtype=np.float64)
+    total = p.sum(axis=0)
+    result = np.zeros(p.shape[1:])
+    for language in p:
+        share = np.divide(language, total, out=np.zeros_like(total), where=total > 0)
+        result -= share * np.log(share, out=np.zeros_like(share), where=share > 0)
+    result[total == 0] = np.inf
+    return result
+
+
+def select_lape(
+    probabilities: Mapping[str, np.ndarray], top_fraction: float, activity_quantile: float
+) -> tuple[Entries, Entries, dict]:
+    """Select language-specific neurons by LAPE over a set of languages.
+
+    ``probabilities``: language -> ``[L, D]``, share of the language's tokens at which each neuron is active.
+    ``top_fraction``: share of the model's neurons to select, in (0, 1]. ``activity_quantile``: the quantile tau of all
+    probabilities together; a candidate has p > tau in some language, and a selected neuron belongs to every language
+    in which its p > tau. Ties in the entropy go to the lower (layer, neuron).
+
+    Returns (entries, scores, details): language -> layer -> sorted indices (a language without neurons has no layers);
+    the entropies beside them; ``{"tau", "candidates", "selected"}``. Fewer candidates than asked for are all selected,
+    with a warning in the log.
+
+    Raises ValueError for fewer than two languages, shapes that differ, and shares outside 0 to 1.
+    """
+    stack = _stack(probabilities)
+    if not 0 < activity_quantile < 1:
+        raise ValueError(f"activity_quantile is {activity_quantile}; write a number between 0 and 1, for instance 0.95")
+    wanted = number_selected(top_fraction, stack[0].size)
+    tau = float(np.quantile(stack, activity_quantile))
+    active = stack > tau
+    candidates = np.flatnonzero(active.any(axis=0))
+    values = entropy(stack).ravel()
+    if len(candidates) < wanted:
+        log.warning("only %d neurons are candidates, %d were asked for: all are selected", len(candidates), wanted)
+    chosen = candidates[np.argsort(values[candidates], kind="stable")[:wanted]]
+    width = stack.shape[2]
+    entries: Entries = {}
+    scores: Entries = {}
+    for position, language in enumerate(probabilities):
+        own = chosen[active[position].ravel()[chosen]]
+        entries[language], scores[language] = by_layer(own // width, own % width, values[own])
+    return entries, scores, {"tau": tau, "candidates": len(candidates), "selected": len(chosen)}
+
+
+def number_selected(top_fraction: float, neurons: int) -> int:
+    """round(top_fraction * neurons); ValueError if the fraction is outside (0, 1] or selects none."""
+    if not 0 < top_fraction <= 1:
+        raise ValueError(f"top_fraction is {top_fraction}; write a number above 0 and up to 1, for instance 0.01")
+    number = round(top_fraction * neurons)
+    if not number:
+        raise ValueError(f"top_fraction {top_fraction} of {neurons} neurons is none; write at least {1 / neurons:.2g}")
+    return number
+
+
+def _stack(probabilities: Mapping[str, np.ndarray]) -> np.ndarray:
+    if len(probabilities) < 2:
+        raise ValueError(f"LAPE compares languages, and has {', '.join(probabilities) or 'none'}; give at least two")
+    shapes = {language: np.shape(p) for language, p in probabilities.items()}
+    if len(set(shapes.values())) != 1 or len(next(iter(shapes.values()))) != 2:
+        raise ValueError(f"activation probabilities must have one shape [layers, neurons] in every language: {shapes}")
+    stack = np.stack([np.asarray(p, dtype=np.float64) for p in probabilities.values()])
+    for language, p in zip(probabilities, stack, strict=True):
+        if not ((p >= 0) & (p <= 1)).all():
+            raise ValueError(
+                f"{language}: activation probabilities must lie between 0 and 1; make its statistics again"
+            )
+    return stack

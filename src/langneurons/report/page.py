@@ -1,0 +1,146 @@
+"""The report: one HTML page with the question, the answer, the tables and the figures; nothing outside it is needed."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import os
+import textwrap
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+
+from langneurons.files import write_atomically
+from langneurons.report.findings import QUESTION, Count, against_none, against_random, paragraphs, sentences
+
+TITLE = "Language-specific neurons and cross-lingual transfer"
+HEADINGS = {
+    "neuron_counts": "Neurons by language",
+    "neuron_overlap": "Neurons shared by languages",
+    "neuron_layers": "Neurons by layer",
+    "perplexity_change": "Change of perplexity",
+    "bits_per_byte_change": "Change of bits per byte",
+}
+_LINE = 4_000  # characters of a line of an embedded image
+
+
+def count_differences(tables: Mapping[str, tuple[str, str | os.PathLike]], alpha: float = 0.05) -> list[Count]:
+    """What each table says against no intervention and against random neurons. ``tables``: name -> (kind, TSV)."""
+    counts: list[Count] = []
+    for kind, path in tables.values():
+        if kind in ("interventions", "finetuning"):
+            counts += against_none(path, alpha)
+        elif kind == "random_controls":
+            counts += against_random(path)
+    return counts
+
+
+def write_answer(counts: Iterable[Count], path: str | os.PathLike) -> None:
+    """Write the counts as TSV, a line each."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, [field.name for field in fields(Count)], delimiter="\t", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(map(asdict, counts))
+    with write_atomically(path) as partial:
+        partial.write_text(out.getvalue(), encoding="utf-8", newline="\n")
+
+
+def report_body(
+    tables: Mapping[str, tuple[str, str | os.PathLike]],
+    figures: Mapping[str, list[tuple[str, str | os.PathLike]]],
+    sources: str | os.PathLike,
+    miniature: bool,
+    alpha: float = 0.05,
+) -> str:
+    """The report as a piece of HTML: style, question, answer, tables and figures, all inside it.
+
+    ``tables``: name -> (kind, TSV); the Markdown beside the TSV is what is shown. ``figures``: kind -> (label, SVG)
+    of each. ``sources``: directory of the templates and captions (``workflow/report``). ``miniature``: say that the
+    numbers are the demo's. ``alpha``: the largest p-value that counts as a difference. ValueError naming the file for
+    a table that is no rendered one.
+    """
+    from markupsafe import Markup
+
+    counts = count_differences(tables, alpha)
+    template = _environment(sources).get_template("body.html.jinja2")
+    return template.render(
+        style=Markup(_read(sources, "style.css")),
+        title=TITLE,
+        miniature=miniature,
+        question=QUESTION,
+        answer=sentences(counts),
+        counts=counts,
+        alpha=f"{alpha:g}",
+        paragraphs=paragraphs(tables),
+        tables=[_table(name, kind, path, sources) for name, (kind, path) in tables.items()],
+        figures=[_figures(kind, found, sources) for kind, found in figures.items()],
+    )
+
+
+def report_page(body: str, sources: str | os.PathLike) -> str:
+    """A whole page around ``report_body``'s HTML."""
+    from markupsafe import Markup
+
+    return _environment(sources).get_template("page.html.jinja2").render(title=TITLE, body=Markup(body))
+
+
+def caption(sources: str | os.PathLike, name: str, **snakemake: object) -> str:
+    """A caption of ``workflow/report`` as HTML: reStructuredText with Jinja, which may name ``snakemake``'s facts."""
+    from docutils.core import publish_parts
+
+    text = _environment(sources, escape=False).from_string(_read(sources, name)).render(snakemake=snakemake)
+    return publish_parts(text, writer="html5", settings_overrides={"report_level": 2, "halt_level": 2})["body"]
+
+
+def _table(name: str, kind: str, path: str | os.PathLike, sources: str | os.PathLike) -> dict:
+    from markdown_it import MarkdownIt
+    from markupsafe import Markup
+
+    text = Path(path).with_suffix(".md").read_text(encoding="utf-8")
+    heading, _, rest = text.partition("\n\n")
+    if not (heading.startswith("**") and heading.endswith("**") and rest.startswith("|")):
+        raise ValueError(f"{Path(path).with_suffix('.md')}: is no rendered table; render it again")
+    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+    content = markdown.render(rest).replace("<table>", '<div class="scroll" tabindex="0"><table>')
+    return {
+        "name": name,
+        "heading": Markup(markdown.renderInline(heading[2:-2])),
+        "meaning": Markup(caption(sources, "table.rst", params={"table": {"kind": kind}})),
+        "content": Markup(content.replace("</table>", "</table></div>")),
+        "rows": sum(line.startswith("|") for line in rest.splitlines()) - 2,
+    }
+
+
+def _figures(kind: str, found: list[tuple[str, str | os.PathLike]], sources: str | os.PathLike) -> dict:
+    from markupsafe import Markup
+
+    return {
+        "name": kind,
+        "heading": HEADINGS[kind],
+        "meaning": Markup(caption(sources, f"{kind}.rst")),
+        "figures": [{"label": label, "source": Markup(_embedded(path))} for label, path in found],
+    }
+
+
+def _embedded(path: str | os.PathLike) -> str:
+    """An SVG as a data URI. In an image of its own, its ids do not meet the others'; its lines are not long."""
+    coded = base64.b64encode(Path(path).read_bytes()).decode()
+    return "data:image/svg+xml;base64," + "\n".join(textwrap.wrap(coded, _LINE))
+
+
+def _read(sources: str | os.PathLike, name: str) -> str:
+    return (Path(sources) / name).read_text(encoding="utf-8")
+
+
+def _environment(sources: str | os.PathLike, escape: bool = True):
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(
+        loader=FileSystemLoader(sources),
+        autoescape=escape,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )

@@ -1,0 +1,1 @@
+"""Running the workflow: jobs, code versions, resources, plans, unlocking."""

@@ -1,0 +1,164 @@
+"""The version of a stage: a digest of the code that its results come from, for its rule's ``params``.
+
+A stage is a script in ``workflow/scripts``. Its version covers the script and, of this library, each definition that
+the script reaches: the functions, classes and values that it imports, whatever those name in their own modules, and so
+on. Comments, docstrings, formatting and annotations of functions do not count, nor does the date of a file. So an edit
+of a comment reruns nothing, and an edit of LAPE reruns identification and what follows.
+
+Imports next to nothing of the library that it reads: parsing stays fast.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from langneurons.artifacts.format import FORMAT
+
+SOURCE = Path(__file__).parents[1]
+PACKAGE = SOURCE.name
+# How a job starts, reports and writes: not what it computes.
+NOT_MEANT = {
+    f"{PACKAGE}.{name}"
+    for name in (
+        *("files", "finite", "progress"),
+        *(f"artifacts.{module}" for module in ("directories", "facts", "format", "locks", "parquet", "tsv")),
+        *(f"hub.{module}" for module in ("errors", "requests")),
+        *(f"runner.{module}" for module in ("environment", "jobs", "processes", "warm")),
+    )
+}
+# Data that belongs to a module, by module.
+DATA = {f"{PACKAGE}.demo.lexicon": "demo/lexicons/*.toml"}
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
+@cache
+def version(script: str) -> str:
+    """The version of the stage whose script lies at ``script``: 12 hexadecimal digits.
+
+    FileNotFoundError for a script, or a module of the library that it imports, that is not there.
+    """
+    reached: dict[str, str] = {}
+    tree = _parse(Path(script))
+    digest = hashlib.sha256(f"{FORMAT} {_digest_of(tree)}".encode())
+    todo = [target for node in ast.walk(tree) for target in _imports(node)]
+    while todo:
+        module, name = todo.pop()
+        if module in NOT_MEANT or f"{module}:{name}" in reached:
+            continue
+        reached[f"{module}:{name}"], further = _definition(module, name)
+        todo += further
+    for key in sorted(reached):
+        digest.update(f"{key}={reached[key]}".encode())
+    return digest.hexdigest()[:12]
+
+
+def content(files: Iterable[str]) -> str:
+    """SHA-256 of these files' bytes, one after another: a checkout elsewhere, or a newer date, changes nothing.
+
+    OSError for a file that cannot be read.
+    """
+    return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()
+
+
+@cache
+def _definition(module: str, name: str) -> tuple[str, list[tuple[str, str]]]:
+    """Digest of one top-level name of a module (``*``: of all of it), and what it reaches."""
+    statements, effects = _module(module)
+    if name == "*":
+        wanted = [node for nodes in statements.values() for node in nodes]
+    elif name in statements:
+        wanted = statements[name]
+    elif name == "":
+        wanted = effects
+    else:
+        raise FileNotFoundError(f"{module} has no {name}: a stage imports it")
+    further = [(module, "")] if name else []
+    for node in wanted:
+        for part in ast.walk(node):
+            further += _imports(part)
+            if isinstance(part, ast.Name) and part.id in statements and name != "*":
+                further.append((module, part.id))
+    return "".join(_digest_of(node) for node in wanted) + (_data(module) if not name else ""), further
+
+
+@cache
+def _module(module: str) -> tuple[dict[str, list[ast.stmt]], list[ast.stmt]]:
+    """A module's top-level statements by the name that they bind, and those that bind none."""
+    statements: dict[str, list[ast.stmt]] = {}
+    effects = []
+    for node in _parse(_file(module)).body:
+        names = _bound(node)
+        for name in names:
+            statements.setdefault(name, []).append(node)
+        if not names:
+            effects.append(node)
+    return statements, effects
+
+
+def _bound(node: ast.stmt) -> list[str]:
+    if isinstance(node, _DEFINITIONS):
+        return [node.name]
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        return [alias.asname or alias.name.partition(".")[0] for alias in node.names]
+    if isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.For, ast.With, ast.Try, ast.If)):
+        return [n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+    return []
+
+
+def _imports(node: ast.AST) -> list[tuple[str, str]]:
+    """(module, name) of everything of the library that an import statement brings; a whole module's name is ``*``."""
+    if isinstance(node, ast.Import):
+        return [(alias.name, "*") for alias in node.names if alias.name.split(".")[0] == PACKAGE]
+    if not isinstance(node, ast.ImportFrom) or not node.module or node.module.split(".")[0] != PACKAGE:
+        return []
+    found = []
+    for alias in node.names:
+        inner = f"{node.module}.{alias.name}"
+        found.append((inner, "*") if _is_module(inner) else (node.module, alias.name))
+    return found
+
+
+@cache
+def _is_module(module: str) -> bool:
+    path = SOURCE.parent.joinpath(*module.split("."))
+    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
+
+
+def _file(module: str) -> Path:
+    path = SOURCE.parent.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _parse(path: Path) -> ast.Module:
+    """A file's syntax tree without docstrings, and without the annotations of functions."""
+    tree = ast.parse(path.read_bytes(), str(path))
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if (
+            isinstance(body, list)
+            and isinstance(node, (*_DEFINITIONS, ast.Module))
+            and ast.get_docstring(node) is not None
+        ):
+            node.body = body[1:] or [ast.Pass()]
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            node.returns = None
+        elif isinstance(node, ast.arg):
+            node.annotation = None
+    return tree
+
+
+def _digest_of(node: ast.AST) -> str:
+    return hashlib.sha256(ast.dump(node, annotate_fields=False).encode()).hexdigest()
+
+
+def _data(module: str) -> str:
+    if module not in DATA:
+        return ""
+    digest = hashlib.sha256()
+    for file in sorted(SOURCE.glob(DATA[module])):
+        digest.update(file.name.encode() + file.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,254 @@
+"""Tables: one-row metric files and statistics gathered into data frames, written as TSV, Markdown and LaTeX.
+
+pandas and pyarrow are imported inside the functions, so that importing this module stays light.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from langneurons.artifacts.tsv import read_tsv
+from langneurons.experiment.condition import Condition
+from langneurons.files import write_atomically
+from langneurons.tables.formats import MARK, printed, to_latex, to_markdown, to_tsv
+from langneurons.tables.rows import Row
+from langneurons.tables.uncertainty import written
+
+if TYPE_CHECKING:
+    import pandas
+
+CONDITION = ("model", "task", "finetuning", "language", "intervention")
+COUNTS = ("neurons", "examples", "dropped")
+PERCENTAGES = {
+    "xnli": ("accuracy",),
+    "xquad": ("exact_match", "f1", "exact_match_model_tokens", "f1_model_tokens"),
+}
+DECIMALS = {"interventions": 1, "finetuning": 1, "statistics": 4}
+UNCERTAIN = ("_low", "_high", "_p", "_p_holm")
+NO_NEURON = "no neuron of this language: equal to no intervention"
+NO_METHOD = "Rows without a method: the source language without intervention."
+
+Metrics = dict[Condition, dict[str, float | int]]
+
+
+def read_metrics(paths: Iterable[str | os.PathLike] | Mapping[Condition, str | os.PathLike]) -> Metrics:
+    """Read one-row metric files: condition -> neurons, examples, dropped (counts) and metrics in percent, 0 to 100.
+
+    ``paths``: the files, or condition -> its file. Raises ValueError naming the file for a file that is not there, is
+    damaged, has not exactly one row, lacks a column, holds no number where one belongs, is of another condition than
+    asked for, or repeats the condition of another file.
+    """
+    metrics: Metrics = {}
+    origin: dict[Condition, str] = {}
+    asked = list(paths.items()) if isinstance(paths, Mapping) else [(None, path) for path in paths]
+    for wanted, path in ((condition, os.fspath(path)) for condition, path in asked):
+        record = _read_record(path, {} if wanted is None else asdict(wanted))
+        condition = Condition(*(record[name] for name in CONDITION))
+        if condition in metrics:
+            raise ValueError(f"{path}: the same condition as {origin[condition]}; keep one of the two files")
+        values: dict[str, float | int] = {name: _count(path, name, record[name]) for name in COUNTS}
+        values |= {name: _percentage(path, name, record[name]) for name in PERCENTAGES[condition.task]}
+        metrics[condition], origin[condition] = values, path
+    return metrics
+
+
+def condition_table(
+    rows: list[Row],
+    metrics: Mapping[Condition, Mapping[str, float | int]],
+    task: Literal["xnli", "xquad"],
+    metric: Literal["model_tokens", "mlqa"] | None,
+    titles: Mapping[str, str],
+    finetuning: bool,
+    baselines: list[Condition],
+) -> pandas.DataFrame:
+    """The measured conditions as a table at full precision (percent), a line a row of ``rows`` in their order.
+
+    Columns: model (its title), model_key, method (name of the comparison), method_key, finetuned_neurons (only with
+    ``finetuning``), language, neurons (how many the interventions of the row overwrite; missing where none does), and
+    for each intervention one column (xnli: accuracy) or ``{intervention}_em`` and ``{intervention}_f1`` (xquad;
+    ``metric`` picks which of the two stored pairs; ignored for xnli). Each of ``baselines`` is a line with method
+    ``""``, first of its model; the interventions, which it has not, are ``pandas.NA``. Where ``metrics`` say it
+    (``uncertainty.with_uncertainty``), each column is followed by its ``_low`` and ``_high``, an intervention's also by
+    ``_p`` and ``_p_holm``.
+
+    Raises ValueError for an unknown task, metric or model, for conditions without a number (naming them all), and
+    for a row whose interventions overwrite different numbers of neurons.
+    """
+    import pandas as pd
+
+    sources = metric_columns(task, metric)
+    _refuse_holes([c for row in rows for c in row.cells.values()] + baselines, metrics, sources.values())
+    interventions = list(dict.fromkeys(name for row in rows for name in row.cells))
+    if baselines and "none" not in interventions:
+        interventions.insert(0, "none")
+    lines = []
+    for model in dict.fromkeys([row.model for row in rows] + [c.model for c in baselines]):
+        lines += [Row(model, "", "", c.language, {"none": c}) for c in baselines if c.model == model]
+        lines += [row for row in rows if row.model == model]
+
+    table = {
+        "model": [_title(titles, row.model) for row in lines],
+        "model_key": [row.model for row in lines],
+        "method": [row.comparison for row in lines],
+        "method_key": [_method_key(row) for row in lines],
+        "finetuned_neurons": [row.neurons for row in lines],
+        "language": [row.language for row in lines],
+        "neurons": pd.array([_neurons(row, metrics) for row in lines], dtype="Int64"),
+    }
+    if not finetuning:
+        del table["finetuned_neurons"]
+    for intervention in interventions:
+        for suffix, source in sources.items():
+            for ending in ("", *UNCERTAIN):
+                found = [metrics.get(row.cells.get(intervention), {}).get(source + ending, pd.NA) for row in lines]
+                if not ending or any(value is not pd.NA for value in found):
+                    table[intervention + suffix + ending] = pd.array(found, dtype="Float64")
+    return pd.DataFrame(table)
+
+
+def statistics_table(
+    statistics: Mapping[tuple[str, str], str | os.PathLike],
+    columns: list[str],
+    titles: Mapping[str, str],
+    expected: Mapping[str, str] | None = None,
+) -> pandas.DataFrame:
+    """Mean over all neurons of the model of each statistic (Table 6): model (title), model_key, language, ``columns``.
+
+    ``statistics``: (model, language) -> statistics Parquet, a row of the table each, in this order; ``expected``:
+    further facts that they must have (``site``, ``estimate``). Raises ValueError naming the file for one that is
+    damaged or of another model or language, a column it lacks (with those it has), a value that is not finite, or no
+    neurons.
+    """
+    import pandas as pd
+    import pyarrow.compute as pc
+
+    from langneurons.activations.statistics_file import read_statistics
+
+    lines = []
+    for (model, language), path in statistics.items():
+        facts = {"model_key": model, "language": language, **(expected or {})}
+        read = read_statistics(path, columns, facts)
+        means = {name: pc.mean(read[name].cast("float64"), skip_nulls=False).as_py() for name in columns}
+        lines.append({"model": _title(titles, model), "model_key": model, "language": language, **means})
+    return pd.DataFrame(lines, columns=["model", "model_key", "language", *columns])
+
+
+def write_table(
+    frame: pandas.DataFrame,
+    stem: str | os.PathLike,
+    kind: Literal["interventions", "finetuning", "statistics"],
+    caption: str,
+    notes: Iterable[str] = (),
+    alpha: float = 0.05,
+) -> list[str]:
+    """Write ``stem`` + ``.tsv`` (full precision, nothing where a value is missing), ``.md`` and ``.tex``.
+
+    ``frame`` as ``condition_table`` or ``statistics_table`` gives it. Markdown and LaTeX print one decimal (four for
+    kind ``statistics``), exact match and F1 in one cell as EM (F1), mark numbers whose ``_p_holm`` is at most
+    ``alpha`` and cells whose intervention had no neuron to act on, and end with ``notes``, a paragraph each. LaTeX
+    needs the package booktabs. Same input, same bytes. Returns the three paths. Raises ValueError for an unknown
+    ``kind``.
+    """
+    if kind not in DECIMALS:
+        raise ValueError(f"kind of table {kind!r}: write one of {', '.join(DECIMALS)}")
+    header, body = printed(frame, DECIMALS[kind], alpha)
+    notes = list(notes)
+    if "method" in frame and (frame["method"] == "").any():
+        notes.insert(0, NO_METHOD)
+    if any(MARK in cell for line in body for cell in line):
+        notes.insert(0, f"{MARK} {NO_NEURON}")
+    texts = {
+        "tsv": to_tsv(frame),
+        "md": to_markdown(header, body, caption, notes),
+        "tex": to_latex(header, body, caption, notes, label=Path(stem).name),
+    }
+    for ending, text in texts.items():
+        with write_atomically(f"{os.fspath(stem)}.{ending}") as partial:
+            partial.write_text(text, encoding="utf-8", newline="\n")
+    return [f"{os.fspath(stem)}.{ending}" for ending in texts]
+
+
+# Reading
+
+
+def _read_record(path: str, expected: Mapping[str, str]) -> dict[str, str]:
+    """The one row of a metric file, by column."""
+    rows = read_tsv(path, CONDITION, expected)
+    if len(rows) != 1:
+        raise ValueError(f"{path}: must hold a header and exactly one row, holds {len(rows)} rows")
+    record = rows[0]
+    task = record.get("task", "")
+    if "task" in record and task not in PERCENTAGES:
+        raise ValueError(f"{path}: unknown task {task!r}; write one of {', '.join(PERCENTAGES)}")
+    lacking = [name for name in (*CONDITION, *COUNTS, *PERCENTAGES.get(task, ())) if name not in record]
+    if lacking:
+        raise ValueError(f"{path}: no column {', '.join(lacking)}; evaluate this condition again")
+    return record
+
+
+def _count(path: str, name: str, text: str) -> int:
+    if not re.fullmatch(r"\d+", text, re.ASCII):
+        raise ValueError(f"{path}: {name} is {text!r}; write a whole number, 0 or more")
+    return int(text)
+
+
+def _percentage(path: str, name: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 100:
+        raise ValueError(f"{path}: {name} is {text!r}; evaluate this condition again for a number from 0 to 100")
+    return value
+
+
+# Gathering
+
+
+def metric_columns(task: str, metric: str | None) -> dict[str, str]:
+    """Suffix of a table's column -> name of the metric in it; ValueError for an unknown task or metric."""
+    if task == "xnli":
+        return {"": "accuracy"}
+    if task != "xquad":
+        raise ValueError(f"unknown task {task!r}; write one of {', '.join(PERCENTAGES)}")
+    endings = {"mlqa": "", "model_tokens": "_model_tokens"}
+    if metric not in endings:
+        raise ValueError(f"unknown metric {metric!r}; write one of {', '.join(endings)}")
+    return {"_em": "exact_match" + endings[metric], "_f1": "f1" + endings[metric]}
+
+
+def _refuse_holes(wanted: Iterable[Condition], metrics: Mapping, names: Iterable[str]) -> None:
+    lacking = [c for c in dict.fromkeys(wanted) if any(name not in metrics.get(c, {}) for name in names)]
+    if lacking:
+        said = ", ".join(map(written, lacking))
+        raise ValueError(f"{len(lacking)} conditions of the table have no number: {said}; evaluate them first")
+
+
+def _title(titles: Mapping[str, str], model: str) -> str:
+    if model not in titles:
+        raise ValueError(f"no title for model {model!r}; titles has {', '.join(titles) or 'none'}")
+    return titles[model]
+
+
+def _method_key(row: Row) -> str:
+    """The key of the method whose neurons the row's conditions overwrite, or were fine-tuned with; "" for none."""
+    named = (part for c in row.cells.values() for part in (c.intervention, c.finetuning) if "@" in part)
+    return next(named, "").rpartition("@")[2]
+
+
+def _neurons(row: Row, metrics: Mapping[Condition, Mapping[str, float | int]]) -> int | None:
+    """How many neurons the row's interventions overwrite; None if none was measured."""
+    counts = {c: metrics[c]["neurons"] for name, c in row.cells.items() if name != "none" and c in metrics}
+    if len(set(counts.values())) > 1:
+        said = ", ".join(f"{c.intervention}: {n}" for c, n in counts.items())
+        raise ValueError(
+            f"{row.model}, {row.comparison}, {row.language}: interventions overwrite different numbers of neurons "
+            f"({said}); evaluate all of them with the same mask"
+        )
+    return next(iter(counts.values()), None)

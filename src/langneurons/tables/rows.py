@@ -1,0 +1,34 @@
+"""Rows of the tables of conditions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from langneurons.experiment.condition import Condition
+
+
+@dataclass(frozen=True)
+class Row:
+    """A printed row of a table: its labels and the condition of each column."""
+
+    model: str
+    comparison: str
+    neurons: str
+    language: str
+    cells: dict[str, Condition]
+
+
+@dataclass(frozen=True)
+class ControlRow:
+    """A row of a table of random controls: one intervention on the language's own neurons, and on random ones.
+
+    ``random``: a condition a method of kind random that is like ``comparison``, in the configuration's order.
+    """
+
+    model: str
+    comparison: str
+    language: str
+    intervention: str
+    none: Condition
+    own: Condition
+    random: tuple[Condition, ...]
