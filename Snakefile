@@ -33,16 +33,16 @@ localrules:
 rule all:
     default_target: True
     input:
-        table_files(),
-        figure_files(),
+        published.table_files(settings),
+        published.figure_files(settings),
         paths.report("index.html"),
 
 
 rule tables:
     input:
-        table_files(),
+        published.table_files(settings),
 
 
 rule figures:
     input:
-        figure_files(),
+        published.figure_files(settings),

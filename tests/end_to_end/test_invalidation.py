@@ -69,7 +69,7 @@ EDITS = {
     # The text.
     "seed": (
         {"seed": 43},
-        FROM_TEXT_ON | {"write_demo_corpus": 6, "write_demo_xnli": 3, "write_demo_xquad": 3},
+        FROM_TEXT_ON | {"write_demo_corpus": 6, "write_demo_task": 6},
     ),
     "corpus.demo.documents": ({"corpus": {"demo": {"documents": 41}}}, FROM_TEXT_ON | {"write_demo_corpus": 6}),
     "corpus.heldout_fraction": ({"corpus": {"heldout_fraction": 0.12}}, FROM_TEXT_ON),
@@ -125,11 +125,11 @@ EDITS = {
     # Of the source language's test split the curves show the loss.
     "tasks.xnli.demo.test": (
         {"tasks": {"xnli": {"demo": {"test": 13}}}},
-        XNLI_FROM_FINETUNING_ON | {"write_demo_xnli": 2},
+        XNLI_FROM_FINETUNING_ON | {"write_demo_task": 2},
     ),
     "tasks.xnli.demo.train": (
         {"tasks": {"xnli": {"demo": {"train": 32}}}},
-        XNLI_FROM_FINETUNING_ON | {"write_demo_xnli": 1},
+        XNLI_FROM_FINETUNING_ON | {"write_demo_task": 1},
     ),
     "tasks.xnli.max_tokens": ({"tasks": {"xnli": {"max_tokens": 120}}}, XNLI_FROM_FINETUNING_ON),
     "tasks.xquad.prompt": ({"tasks": {"xquad": {"prompt": "{context} {question}\n"}}}, XQUAD_FROM_FINETUNING_ON),

@@ -694,6 +694,9 @@ def test_an_address_of_the_hub_that_is_none_is_one_line(address, told):
 
 
 def test_jobs_that_ask_no_hub_need_no_address_of_it():
-    code = "from langneurons.runner.environment import prepare_environment as p; p(False); import huggingface_hub.constants"
+    code = (
+        "from langneurons.runner.environment import prepare_environment; prepare_environment(False); "
+        "import huggingface_hub.constants"
+    )
     environment = os.environ | {"HF_ENDPOINT": "http://[::1", "PYTHONPATH": str(ROOT / "src")}
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0

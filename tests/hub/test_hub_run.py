@@ -145,7 +145,7 @@ def test_every_rule_that_uses_the_network_is_local(tmp_path):
     kinds = re.findall(r"^kind (\w+) (\S+) (True|False)$", done.stdout, re.M)
     scripts = {rule: ROOT / "workflow/rules" / script for rule, script, _ in kinds if script != "None"}
     online = {rule for rule, script in scripts.items() if "network=True" in script.read_text(encoding="utf-8")}
-    assert online == {"download_corpus_shard", "download_model", "download_xnli", "download_xquad"}
+    assert online == {"download_corpus_shard", "download_model", "download_task"}
     assert online <= {rule for rule, _, kind in kinds if kind == "True"}
 
 
@@ -465,8 +465,7 @@ def test_snakemake_does_not_repeat_downloads(tmp_path):
     assert {rule for rule, count in times.items() if count == "0"} == {
         "download_corpus_shard",
         "download_model",
-        "download_xnli",
-        "download_xquad",
+        "download_task",
     }
 
 

@@ -22,7 +22,7 @@ def test_with_the_commit_it_is_planned(tmp_path):
     assert {rule: counts.pop(rule) for rule in list(counts) if rule.startswith("download")} == {
         "download_model": 1,
         "download_corpus_shard": 3,
-        "download_xnli": 4,  # English to train; English, Vietnamese, Hindi to test
+        "download_task": 4,  # English to train; English, Vietnamese, Hindi to test
     }
     # The base model alone is trained; nothing, mean and zero of two methods in two languages, and English without.
     assert (counts["finetune"], counts["evaluate"], counts["identify_neurons"]) == (1, 3 + 2 * 2 * 2, 2)

@@ -61,8 +61,7 @@ def test_the_paper_is_planned_whole(dry_run, config):
     assert job_counts(dry_run[0]) == {
         "download_corpus_shard": languages * shards,
         "download_model": models,
-        "download_xnli": 5,  # English to train; English, Vietnamese, Hindi, Urdu to test
-        "download_xquad": 5,  # English to train; English, Vietnamese, Hindi, Chinese to test
+        "download_task": 10,  # XNLI: English to train; English, Vietnamese, Hindi, Urdu to test; XQuAD: zh for ur
         "pack_tokens": models * languages * shards,
         "collect_activations": models * languages * shards,
         "merge_activations": models * languages,
@@ -133,15 +132,15 @@ def test_the_rule_graph_holds_every_rule(dry_run, tmp_path):
 
 # A table alone, counted by hand: fine-tunings, conditions, masks. The sources' baselines stand in Tables 1, 2, 4, 5.
 ALONE = {
-    "xnli": {"finetune": 2, "evaluate": 2 * (1 + 3 + 6 * 4), "identify_neurons": 2 * 3, "download_xnli": 5},
-    "xquad": {"finetune": 2, "evaluate": 2 * (1 + 3 + 6 * 4), "identify_neurons": 2 * 3, "download_xquad": 5},
-    "xnli_finetuning": {"finetune": 3 + 5, "evaluate": 9 * 5, "identify_neurons": 2, "download_xnli": 5},
+    "xnli": {"finetune": 2, "evaluate": 2 * (1 + 3 + 6 * 4), "identify_neurons": 2 * 3, "download_task": 5},
+    "xquad": {"finetune": 2, "evaluate": 2 * (1 + 3 + 6 * 4), "identify_neurons": 2 * 3, "download_task": 5},
+    "xnli_finetuning": {"finetune": 3 + 5, "evaluate": 9 * 5, "identify_neurons": 2, "download_task": 5},
     "xnli_all_interventions": {"finetune": 2, "evaluate": 2 * (1 + 3 + 6 * 8), "identify_neurons": 2 * 3},
     "xquad_all_interventions": {"finetune": 2, "evaluate": 2 * (1 + 3 + 6 * 8), "identify_neurons": 2 * 3},
     "activation_statistics": {"summarize_activations": 2 * 5},
-    "xnli_finetuning_all": {"finetune": 8 + 7, "evaluate": 18 * 5, "identify_neurons": 3, "download_xnli": 5},
+    "xnli_finetuning_all": {"finetune": 8 + 7, "evaluate": 18 * 5, "identify_neurons": 3, "download_task": 5},
     # The random masks copy the numbers of LAPE's of both sets.
-    "xnli_random_neurons": {"finetune": 2 * 3, "evaluate": 2 * 3, "identify_neurons": 2 * 3, "download_xnli": 5},
+    "xnli_random_neurons": {"finetune": 2 * 3, "evaluate": 2 * 3, "identify_neurons": 2 * 3, "download_task": 5},
 }
 
 
@@ -159,8 +158,7 @@ def test_each_table_alone_pulls_its_own_and_no_more(tmp_path, one_shard, table):
     counts = planned(tmp_path, f"results/tables/{table}_vs_paper.md", configs=one_shard)
     expected = {"render_table": 1, "compare_with_paper": 1} | ALONE[table]
     assert {rule: counts.get(rule) for rule in expected} == expected
-    task = "xquad" if table.startswith("xquad") else "xnli"
-    tasks = {"download_xnli", "download_xquad"} - ({f"download_{task}"} if "evaluate" in expected else set())
+    tasks = set() if "evaluate" in expected else {"download_task"}
     foreign = {"draw_neurons", "draw_perplexity", "measure_perplexity", "pack_heldout_tokens", *tasks}
     assert not foreign & set(counts)
 
@@ -255,7 +253,8 @@ def test_a_table_pulls_only_its_own_conditions(tmp_path, config):
     assert counts["finetune"] == 2  # XNLI's base, of both models
     assert counts["identify_neurons"] == 2 * 3  # not the random ones
     assert counts["render_table"] == 1
-    elsewhere = ("download_xquad", "draw_neurons", "draw_perplexity", "measure_perplexity", "pack_heldout_tokens")
+    assert counts["download_task"] == 5  # none of XQuAD
+    elsewhere = ("draw_neurons", "draw_perplexity", "measure_perplexity", "pack_heldout_tokens")
     assert [rule for rule in elsewhere if rule in counts] == []
 
 

@@ -4,7 +4,7 @@
 rule collect_activations:
     input:
         tokens=paths.tokens(),
-        model=loadable,
+        model=of(models.loadable),
     output:
         paths.shard_activations(),
     log:

@@ -3,7 +3,7 @@
 
 rule identify_half_neurons:
     input:
-        unpack(half_input),
+        unpack(of(identification.half_input)),
     output:
         paths.half_neurons(),
     log:
@@ -20,7 +20,7 @@ rule identify_half_neurons:
         in_turn=1,
     params:
         version=version_of("identify_half_neurons"),
-        method=method_params,
+        method=of(identification.method_settings),
     message:
         "Neurons of {wildcards.model} by {wildcards.method}, on the {wildcards.half} shards"
     script:
@@ -29,7 +29,7 @@ rule identify_half_neurons:
 
 rule render_control:
     input:
-        unpack(control_input),
+        unpack(of(published.control_input)),
     output:
         tsv=report(paths.table(ending="tsv"), caption="../report/table.rst", category="Tables"),
         md=paths.table(ending="md"),
@@ -37,12 +37,12 @@ rule render_control:
     log:
         paths.log("render_table", "{table}"),
     wildcard_constraints:
-        table=one_of(name for name, table in settings.tables.items() if table.kind in CONTROL_KINDS),
+        table=one_of(name for name, table in settings.tables.items() if table.kind in published.CONTROL_KINDS),
     conda:
         "../../environment.yml"
     params:
         version=version_of("render_control"),
-        table=control_params,
+        table=of(published.control_params),
     message:
         "Table {wildcards.table}"
     script:

@@ -3,7 +3,7 @@
 
 rule evaluate:
     input:
-        unpack(evaluation_input),
+        unpack(of(evaluations.evaluation_input)),
     output:
         metrics=paths.metrics(),
         predictions=paths.predictions(),
@@ -24,10 +24,10 @@ rule evaluate:
         version=version_of("evaluate"),
         quantization=model_setting("quantization"),
         dtype=model_setting("dtype"),
-        site=lambda wildcards: None if wildcards.intervention == "none" else settings.interventions.site,
-        statistics=expected_statistics,
-        method=lambda wildcards: method_settings(split_intervention(wildcards.intervention)[1]),
-        finetuning=finetuning_params,
+        site=of(evaluations.intervention_site),
+        statistics=of(evaluations.expected_statistics),
+        method=of(evaluations.intervention_method),
+        finetuning=of(finetunings.finetuning_settings),
         seed=settings.seed,
         max_tokens=task_setting("max_tokens"),
         prompt=task_setting("prompt"),

@@ -3,7 +3,7 @@
 
 rule finetune:
     input:
-        unpack(finetuning_input),
+        unpack(of(finetunings.finetuning_input)),
     output:
         adapter=directory(paths.adapter()),
         curve=paths.curve(),
@@ -26,8 +26,8 @@ rule finetune:
         version=version_of("finetune"),
         quantization=model_setting("quantization"),
         dtype=model_setting("dtype"),
-        finetuning=finetuning_params,
-        method=lambda wildcards: method_settings(split_finetuning(wildcards.finetuning)[1]),
+        finetuning=of(finetunings.finetuning_settings),
+        method=of(finetunings.finetuning_method),
         attention_targets=model_setting("attention_targets"),
         repository=lambda wildcards: getattr(settings.models[wildcards.model], "repository", None),
         revision=lambda wildcards: getattr(settings.models[wildcards.model], "revision", None),
@@ -43,10 +43,7 @@ rule finetune:
 
 rule draw_curves:
     input:
-        lambda wildcards: [
-            paths.curve(wildcards.model, wildcards.task, finetuning)
-            for finetuning in finetunings()[wildcards.model, wildcards.task]
-        ],
+        of(finetunings.curves),
     output:
         svg=paths.curve_figure(ending="svg"),
         pdf=paths.curve_figure(ending="pdf"),

@@ -1,6 +1,6 @@
 # Model snapshots, by the source that each model's section names.
 
-if models_from("demo"):
+if models.models_from(settings, "demo"):
 
     rule pretrain_demo_model:
         input:
@@ -14,7 +14,7 @@ if models_from("demo"):
         benchmark:
             paths.benchmark("pretrain_demo_model", "{model}")
         wildcard_constraints:
-            model=one_of(models_from("demo")),
+            model=one_of(models.models_from(settings, "demo")),
         priority: 10
         conda:
             "../../environment.yml"
@@ -34,7 +34,7 @@ if models_from("demo"):
             "../scripts/pretrain_demo_model.py"
 
 
-if models_from("files"):
+if models.models_from(settings, "files"):
 
     rule import_model:
         input:
@@ -44,7 +44,7 @@ if models_from("files"):
         log:
             paths.log("import_model", "{model}"),
         wildcard_constraints:
-            model=one_of(models_from("files")),
+            model=one_of(models.models_from(settings, "files")),
         priority: 20  # a refusal comes before other work begins
         conda:
             "../../environment.yml"
@@ -58,7 +58,7 @@ if models_from("files"):
             "../scripts/import_model.py"
 
 
-if models_from("hub"):
+if models.models_from(settings, "hub"):
 
     localrules:
         download_model,
@@ -70,7 +70,7 @@ if models_from("hub"):
         log:
             paths.log("download_model", "{model}"),
         wildcard_constraints:
-            model=one_of(models_from("hub")),
+            model=one_of(models.models_from(settings, "hub")),
         priority: 20  # a refusal comes before other work begins
         retries: 0
         conda:
@@ -87,7 +87,7 @@ if models_from("hub"):
             "../scripts/download_model.py"
 
 
-if quantized_models():
+if models.quantized_models(settings):
 
     rule quantize_model:
         input:
@@ -99,7 +99,7 @@ if quantized_models():
         benchmark:
             paths.benchmark("quantize_model", "{model}")
         wildcard_constraints:
-            model=one_of(quantized_models()),
+            model=one_of(models.quantized_models(settings)),
         priority: 9
         conda:
             "../../environment.yml"

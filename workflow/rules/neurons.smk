@@ -3,7 +3,7 @@
 
 rule identify_neurons:
     input:
-        unpack(identification_input),
+        unpack(of(identification.identification_input)),
     output:
         paths.neurons(),
     log:
@@ -18,8 +18,8 @@ rule identify_neurons:
         in_turn=1,
     params:
         version=version_of("identify_neurons"),
-        shards=lambda wildcards: SHARDS if statistics_languages(settings, wildcards.method) else [],
-        method=method_params,
+        shards=of(identification.identified_shards),
+        method=of(identification.method_settings),
     message:
         "Neurons of {wildcards.model} by {wildcards.method}"
     script:

@@ -3,11 +3,11 @@
 
 rule measure_perplexity:
     input:
-        model=loadable,
+        model=of(models.loadable),
         mask=paths.neurons(),
         tokens=lambda wildcards: [
             paths.tokens(wildcards.model, language, "heldout")
-            for language in method_languages(settings, wildcards.method)
+            for language in identification.method_languages(settings, wildcards.method)
         ],
     output:
         paths.perplexity(),
@@ -26,8 +26,8 @@ rule measure_perplexity:
         batch_tokens=settings.perplexity.batch_tokens,
     params:
         version=version_of("measure_perplexity"),
-        languages=lambda wildcards: method_languages(settings, wildcards.method),
-        method=method_params,
+        languages=of(identification.method_languages),
+        method=of(identification.method_settings),
         quantization=model_setting("quantization"),
         dtype=model_setting("dtype"),
         site=settings.interventions.site,

@@ -3,7 +3,7 @@
 
 rule render_table:
     input:
-        unpack(table_input),
+        unpack(of(published.table_input)),
     output:
         tsv=report(paths.table(ending="tsv"), caption="../report/table.rst", category="Tables"),
         md=paths.table(ending="md"),
@@ -11,12 +11,12 @@ rule render_table:
     log:
         paths.log("render_table", "{table}"),
     wildcard_constraints:
-        table=one_of(name for name, table in settings.tables.items() if table.kind not in CONTROL_KINDS),
+        table=one_of(name for name, table in settings.tables.items() if table.kind not in published.CONTROL_KINDS),
     conda:
         "../../environment.yml"
     params:
         version=version_of("render_table"),
-        table=lambda wildcards: table_params(wildcards.table),
+        table=of(published.table_params),
     message:
         "Table {wildcards.table}"
     script:
@@ -32,15 +32,15 @@ rule compare_with_paper:
     log:
         paths.log("compare_with_paper", "{table}"),
     wildcard_constraints:
-        table=one_of(compared_tables()),
+        table=one_of(published.compared_tables(settings)),
     conda:
         "../../environment.yml"
     params:
         version=version_of("compare_with_paper"),
-        titles=lambda wildcards: table_params(wildcards.table)["titles"],
-        kind=lambda wildcards: settings.tables[wildcards.table].kind,
-        task=lambda wildcards: getattr(settings.tables[wildcards.table], "task", None),
-        metric=lambda wildcards: table_metric(wildcards.table),
+        titles=of(published.table_titles),
+        kind=of(published.table_kind),
+        task=of(published.table_task),
+        metric=of(published.table_metric),
         level=settings.significance.level,
     message:
         "Table {wildcards.table} beside the paper's"
@@ -52,7 +52,7 @@ rule draw_neurons:
     input:
         paths.neurons(),
     output:
-        **drawings(*NEURON_FIGURES),
+        **drawings(*published.NEURON_FIGURES),
     log:
         paths.log("draw_neurons", "{model}.{method}"),
     conda:
@@ -72,7 +72,7 @@ rule draw_perplexity:
     input:
         paths.perplexity(),
     output:
-        **drawings(*PERPLEXITY_FIGURES),
+        **drawings(*published.PERPLEXITY_FIGURES),
     log:
         paths.log("draw_perplexity", "{model}.{method}"),
     conda:

@@ -2,7 +2,7 @@
 # Snakemake's own (`snakemake --report results/report.html`) opens with the same.
 
 REPORT_SOURCES = ["body.html.jinja2", "page.html.jinja2", "style.css", "table.rst"]
-REPORT_SOURCES += [f"{kind}.rst" for kind in FIGURE_KINDS]
+REPORT_SOURCES += [f"{kind}.rst" for kind in published.FIGURE_KINDS]
 
 
 report: "../report/workflow.rst"
@@ -10,11 +10,11 @@ report: "../report/workflow.rst"
 
 rule write_report:
     input:
-        tables=[paths.table(name, "tsv") for name in report_tables()],
-        printed=[paths.table(name, "md") for name in report_tables()],
+        tables=[paths.table(name, "tsv") for name in published.report_tables(settings)],
+        printed=[paths.table(name, "md") for name in published.report_tables(settings)],
         figures=[
             paths.figure(kind, model, method, "svg")
-            for kind in FIGURE_KINDS
+            for kind in published.FIGURE_KINDS
             for model in settings.run.models
             for method in settings.figures.methods
         ],
@@ -29,9 +29,9 @@ rule write_report:
     params:
         version=version_of("write_report"),
         sources=lambda wildcards: content(f"{workflow.basedir}/workflow/report/{name}" for name in REPORT_SOURCES),
-        tables=report_tables(),
+        tables=published.report_tables(settings),
         level=settings.significance.level,
-        kinds=FIGURE_KINDS,
+        kinds=published.FIGURE_KINDS,
         labels=[
             f"{settings.models[model].title}, {method}"
             for model in settings.run.models

@@ -1,85 +1,84 @@
-# Task data: one Parquet file a task, language and split.
+# Task data: one Parquet file per task, language and split, by the source that each task's section names.
 
 
-for task in ("xnli", "xquad"):
-    spec = getattr(settings.tasks, task)
+if task_data.tasks_from(settings, "demo"):
 
-    if spec.source == "demo":
+    localrules:
+        write_demo_task,
 
-        rule:
-            name:
-                f"write_demo_{task}"
-            output:
-                paths.task(task),
-            log:
-                paths.log(f"write_demo_{task}", "{language}.{split}"),
-            wildcard_constraints:
-                language=task_languages(task),
-            localrule: True
-            conda:
-                "../../environment.yml"
-            params:
-                version=version_of("write_demo_task"),
-                task=task,
-                examples=lambda wildcards, spec=spec: getattr(spec.demo, wildcards.split),
-                seed=settings.seed,
-            message:
-                f"The miniature world's {task}: {{wildcards.language}} {{wildcards.split}}"
-            script:
-                "../scripts/write_demo_task.py"
+    rule write_demo_task:
+        output:
+            paths.task(),
+        log:
+            paths.log("write_demo_task", "{task}", "{language}.{split}"),
+        wildcard_constraints:
+            task=one_of(task_data.tasks_from(settings, "demo")),
+            language=task_languages("demo"),
+        conda:
+            "../../environment.yml"
+        params:
+            version=version_of("write_demo_task"),
+            examples=of(task_data.demo_examples),
+            seed=settings.seed,
+        message:
+            "The miniature world's {wildcards.task}: {wildcards.language} {wildcards.split}"
+        script:
+            "../scripts/write_demo_task.py"
 
-    elif spec.source == "files":
 
-        rule:
-            name:
-                f"import_{task}"
-            input:
-                unpack(known_questions(task)),
-                source=lambda wildcards, task=task: task_file(wildcards, task),
-            output:
-                paths.task(task),
-            log:
-                paths.log(f"import_{task}", "{language}.{split}"),
-            wildcard_constraints:
-                language=task_languages(task),
-            localrule: True
-            conda:
-                "../../environment.yml"
-            params:
-                version=version_of("import_task"),
-                task=task,
-                part="all" if task == "xnli" else xquad_part,
-                train_fraction=spec.train_fraction,
-            message:
-                f"{task} from {{input.source}}"
-            script:
-                "../scripts/import_task.py"
+if task_data.tasks_from(settings, "files"):
 
-    else:
+    localrules:
+        import_task,
 
-        rule:
-            name:
-                f"download_{task}"
-            input:
-                unpack(known_questions(task)),
-            output:
-                data=paths.task(task),
-                manifest=paths.task_manifest(task),
-            log:
-                paths.log(f"download_{task}", "{language}.{split}"),
-            wildcard_constraints:
-                language=task_languages(task),
-            retries: 0
-            localrule: True
-            conda:
-                "../../environment.yml"
-            params:
-                version=version_of("download_task"),
-                task=task,
-                part="all" if task == "xnli" else xquad_part,
-                train_fraction=spec.train_fraction,
-                hub=lambda wildcards, task=task: hub_source(wildcards, task),
-            message:
-                f"Downloading {task}: {{wildcards.language}} {{wildcards.split}}"
-            script:
-                "../scripts/download_task.py"
+    rule import_task:
+        input:
+            unpack(of(task_data.known_questions)),
+            source=task_file,
+        output:
+            paths.task(),
+        log:
+            paths.log("import_task", "{task}", "{language}.{split}"),
+        wildcard_constraints:
+            task=one_of(task_data.tasks_from(settings, "files")),
+            language=task_languages("files"),
+        conda:
+            "../../environment.yml"
+        params:
+            version=version_of("import_task"),
+            part=of(task_data.part),
+            train_fraction=task_setting("train_fraction"),
+        message:
+            "{wildcards.task} from {input.source}"
+        script:
+            "../scripts/import_task.py"
+
+
+if task_data.tasks_from(settings, "hub"):
+
+    localrules:
+        download_task,
+
+    rule download_task:
+        input:
+            unpack(of(task_data.known_questions)),
+        output:
+            data=paths.task(),
+            manifest=paths.task_manifest(),
+        log:
+            paths.log("download_task", "{task}", "{language}.{split}"),
+        wildcard_constraints:
+            task=one_of(task_data.tasks_from(settings, "hub")),
+            language=task_languages("hub"),
+        retries: 0
+        conda:
+            "../../environment.yml"
+        params:
+            version=version_of("download_task"),
+            part=of(task_data.part),
+            train_fraction=task_setting("train_fraction"),
+            hub=of(task_data.hub_source),
+        message:
+            "Downloading {wildcards.task}: {wildcards.language} {wildcards.split}"
+        script:
+            "../scripts/download_task.py"

@@ -15,7 +15,7 @@ with job(snakemake.log[0], network=True):
         source,
         fetched,
     ):
-        if p.task == "xnli":
+        if wildcards.task == "xnli":
             fraction = p.train_fraction if wildcards.split == "train" else 1.0
             import_xnli(source, target, wildcards.language, fraction, facts=facts)
         else:

@@ -7,7 +7,7 @@ with job(snakemake.log[0]):
 
     p, inputs, facts = snakemake.params, snakemake.input, dict(snakemake.wildcards)
     source, target = inputs.source, snakemake.output[0]
-    if p.task == "xnli":
+    if snakemake.wildcards.task == "xnli":
         fraction = p.train_fraction if snakemake.wildcards.split == "train" else 1.0
         import_xnli(source, target, snakemake.wildcards.language, fraction, facts=facts)
     else:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import torch
 
-from langneurons.activations.exact_sums import LIMB_BITS, ROUNDER, ROUNDER_BITS, SUM_TOKENS
+from langneurons.activations.exact_sums import HALF, LIMB_BITS, ROUNDER, ROUNDER_BITS, SUM_TOKENS
 from langneurons.activations.sketch import BINS, KEY_OFFSET, LINEAR, QUANTA, SHIFT, STEPS_PER_UNIT, ZERO_BIN
 
 log = logging.getLogger(__name__)

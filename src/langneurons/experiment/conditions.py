@@ -4,28 +4,9 @@ from __future__ import annotations
 
 from langneurons.config.load import Config
 from langneurons.experiment.condition import Condition
+from langneurons.experiment.identification import random_controls
 from langneurons.sections import ConditionTable
 from langneurons.tables.rows import ControlRow, Row
-
-
-def method_languages(config: Config, method: str) -> list[str]:
-    """Languages that ``method`` gives neurons of, in the configuration's order."""
-    spec = config.methods[method]
-    if spec.kind == "lape":
-        return list(config.language_sets[spec.set])
-    if spec.kind == "activation_probability":
-        return list(spec.languages)
-    return list(config.comparisons[spec.like])
-
-
-def random_references(config: Config, method: str) -> dict[str, str]:
-    """For a random method: the method whose neuron numbers each language copies."""
-    return dict(config.comparisons[config.methods[method].like])
-
-
-def statistics_languages(config: Config, method: str) -> list[str]:
-    """Languages whose statistics identification by ``method`` reads (none for random)."""
-    return [] if config.methods[method].kind == "random" else method_languages(config, method)
 
 
 def table_rows(config: Config, name: str) -> list[Row]:
@@ -54,11 +35,6 @@ def _finetunings(table: ConditionTable, source: str, target: str, method: str) -
         return [("", "base")]
     labels = {"source": source, "target": target, "source+target": f"{source}+{target}"}
     return [(labels[which], f"{labels[which]}@{method}") for which in table.neurons]
-
-
-def random_controls(config: Config, comparison: str) -> list[str]:
-    """Methods of random neurons, as many a layer as ``comparison``'s: its controls, a seed each."""
-    return [name for name, spec in config.methods.items() if spec.kind == "random" and spec.like == comparison]
 
 
 def control_rows(config: Config, name: str) -> list[ControlRow]:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from langneurons.config.load import Config
 from langneurons.experiment.condition import split_intervention
-from langneurons.experiment.conditions import method_languages, table_conditions
+from langneurons.experiment.conditions import table_conditions
+from langneurons.experiment.identification import method_languages
 from langneurons.sections import StatisticsTable
 
 Own = tuple[str, str]

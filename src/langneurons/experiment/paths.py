@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
 from langneurons.experiment.condition import Condition
+
+if TYPE_CHECKING:
+    from langneurons.config.load import Config
 
 
 def condition_of(path: str) -> Condition:
@@ -57,10 +61,10 @@ class Paths:
     def quantized(self, model: str = "{model}") -> str:
         return f"{self.results}/{model}/quantized"
 
-    def task(self, task: str, language: str = "{language}", split: str = "{split}") -> str:
+    def task(self, task: str = "{task}", language: str = "{language}", split: str = "{split}") -> str:
         return f"{self.resources}/tasks/{task}/{language}.{split}.parquet"
 
-    def task_manifest(self, task: str, language: str = "{language}", split: str = "{split}") -> str:
+    def task_manifest(self, task: str = "{task}", language: str = "{language}", split: str = "{split}") -> str:
         return f"{self.resources}/tasks/{task}/{language}.{split}.manifest.tsv"
 
     def tokens(self, model: str = "{model}", language: str = "{language}", shard: str = "{shard}") -> str:
@@ -122,3 +126,8 @@ class Paths:
 
     def benchmark(self, *parts: str) -> str:
         return "/".join([self.results, "benchmarks", *parts]) + ".tsv"
+
+
+def paths_of(config: Config) -> Paths:
+    """The paths of an experiment."""
+    return Paths(config.results, config.resources)

@@ -61,8 +61,8 @@ class Fetched:
 def list_files(repository: Repository, folder: str | None = None) -> list[RemoteFile]:
     """The files of a folder (None: the repository's own), by path; no folder within it.
 
-    The Hub's own errors pass (:func:`langneurons.hub.errors.hub_faults` explains them). ValueError where what answers is
-    no listing, or one that lacks a path, size or checksum, or names a path outside the folder.
+    The Hub's own errors pass (:func:`langneurons.hub.errors.hub_faults` explains them). ValueError where what answers
+    is no listing, or one that lacks a path, size or checksum, or names a path outside the folder.
     """
     url = api(repository.kind, repository.name, "tree", repository.revision, folder)
     listed = [entry for page in pages(f"{url}?recursive=false&expand=false", str(repository)) for entry in page]

@@ -88,8 +88,8 @@ def download_snapshot(
     was; then it is moved to ``target``, which must not exist or be empty. config.json comes and is checked first: a
     model that cannot be used is refused before its weights are fetched. ``model_key`` as of ``import_snapshot``.
 
-    The Hub's own errors pass (:func:`langneurons.hub.errors.hub_faults` explains them); ValueError if the repository lacks
-    a file that a snapshot needs, before any is fetched, as :func:`langneurons.hub.downloads.fetch_all`, and as
+    The Hub's own errors pass (:func:`langneurons.hub.errors.hub_faults` explains them); ValueError if the repository
+    lacks a file that a snapshot needs, before any is fetched, as :func:`langneurons.hub.downloads.fetch_all`, and as
     ``check_files``, with ``needs``.
     """
     from langneurons.hub.downloads import Repository, fetch, fetch_all, write_manifest

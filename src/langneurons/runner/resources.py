@@ -11,7 +11,7 @@ import math
 from pathlib import Path
 
 from langneurons.config.load import Config
-from langneurons.experiment.conditions import method_languages
+from langneurons.experiment.identification import method_languages
 from langneurons.sections import DemoModel, FilesModel, HubModel
 
 # Operations a second of one GPU. nf4: weights are expanded to bfloat16 in every pass, which long batches hide better
@@ -46,8 +46,8 @@ HOLDS_MODEL = {"quantize_model", "collect_activations", "finetune", "evaluate", 
 QUANTIZED = 0.7  # bytes a parameter of 4-bit weights: 4.1 bits, and 16 in the embeddings
 # Rules that do little more than start. A rule that stands nowhere here is refused: say what it takes.
 PACKS = {"pack_tokens", "pack_heldout_tokens"}
-FETCHES = {f"{how}_{what}" for how in ("download", "import") for what in ("corpus_shard", "model", "xnli", "xquad")}
-WRITES = {"write_demo_corpus", "write_demo_xnli", "write_demo_xquad", "write_report", "compare_with_paper"}
+FETCHES = {f"{how}_{what}" for how in ("download", "import") for what in ("corpus_shard", "model", "task")}
+WRITES = {"write_demo_corpus", "write_demo_task", "write_report", "compare_with_paper"}
 DRAWS = {"render_table", "render_control", "draw_curves", "draw_neurons", "draw_perplexity"}
 KNOWN = {*COPIES, *HOLDS_MODEL, *PACKS, *FETCHES, *WRITES, *DRAWS, "pretrain_demo_model"}
 NEURON_SHARE = 6e-5  # neurons a parameter: 5.7e-5 in Llama 3.1 8B, 4.7e-5 in Mistral Nemo
