@@ -8,7 +8,7 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src" / "langneurons"
 # Packages and modules from the ground up; of a module that is named beside its package, its own floor counts.
 FLOORS = [
-    {"files", "finite", "progress"},
+    {"files", "finite", "progress", "registry"},
     {"artifacts"},
     {"hub", "sections"},
     {"experiment.condition"},

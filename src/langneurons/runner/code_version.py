@@ -24,7 +24,7 @@ PACKAGE = SOURCE.name
 NOT_MEANT = {
     f"{PACKAGE}.{name}"
     for name in (
-        *("files", "finite", "progress"),
+        *("files", "finite", "progress", "registry"),
         *(f"artifacts.{module}" for module in ("directories", "facts", "format", "locks", "parquet", "tsv")),
         *(f"hub.{module}" for module in ("errors", "requests")),
         *(f"runner.{module}" for module in ("environment", "jobs", "processes", "warm")),
