@@ -8,15 +8,8 @@ import yaml
 
 from langneurons.config.load import load_config
 from langneurons.experiment.condition import Condition, split_finetuning, split_intervention
-from langneurons.experiment.conditions import (
-    baselines,
-    control_rows,
-    method_languages,
-    random_references,
-    statistics_languages,
-    table_conditions,
-    table_rows,
-)
+from langneurons.experiment.conditions import baselines, control_rows, table_conditions, table_rows
+from langneurons.experiment.identification import method_languages, random_references, statistics_languages
 from langneurons.experiment.paths import Paths
 
 ROOT = Path(__file__).parents[2]
