@@ -169,9 +169,9 @@ def test_every_writer_goes_through_the_file_module():
                     loose.add((path.relative_to(SOURCE).as_posix(), function.name))
     own = {
         ("files.py", "_disk_is_full"),
-        ("jobs.py", "_opened"),  # says it itself
-        ("warm.py", "_make_known"),  # of /proc
-        ("downloads.py", "_append"),  # its caller says it, and that the download goes on from there
+        ("runner/jobs.py", "_opened"),  # says it itself
+        ("runner/warm.py", "_make_known"),  # of /proc
+        ("hub/downloads.py", "_append"),  # its caller says it, and that the download goes on from there
         ("finetuning/checkpoints.py", "save_trainable"),  # called by transformers from within its caller's `with`
     }
     assert {(path, name) for path, name in loose - own if name not in calls_under} == set()

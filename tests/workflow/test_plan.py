@@ -113,7 +113,7 @@ def test_what_the_rules_import_is_light():
         for file in files
         for name in re.findall(r"^\s*(?:from|import)\s+([\w.]+)", file.read_text(encoding="utf-8"), flags=re.M)
     }
-    assert {name.partition(".")[0] for name in found} <= {"os", "re", "dataclasses", "snakemake", "langneurons"}
+    assert {name.partition(".")[0] for name in found} <= {"inspect", "os", "re", "snakemake", "langneurons"}
     ours = sorted(name for name in found if name.startswith("langneurons"))
     assert ours
     code = f"import sys, {', '.join(ours)}; print(*sorted(set({HEAVY_FOR_US!r}) & set(sys.modules)))"

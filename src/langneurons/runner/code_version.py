@@ -134,8 +134,9 @@ def _file(module: str) -> Path:
 
 
 def _parse(path: Path) -> ast.Module:
-    """A file's syntax tree without docstrings, and without the annotations of functions."""
+    """A file's syntax tree without docstrings, annotations of functions, and imports that annotations alone need."""
     tree = ast.parse(path.read_bytes(), str(path))
+    tree.body = [node for node in tree.body if not _is_for_types(node)]
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if (
@@ -149,6 +150,11 @@ def _parse(path: Path) -> ast.Module:
         elif isinstance(node, ast.arg):
             node.annotation = None
     return tree
+
+
+def _is_for_types(node: ast.stmt) -> bool:
+    """Whether a statement is an ``if TYPE_CHECKING`` without an else."""
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING" and not node.orelse
 
 
 def _digest_of(node: ast.AST) -> str:
