@@ -34,24 +34,24 @@ class HubCorpus(Section):
 class FilesCorpus(Section):
     pattern: str = Field(
         "{data}/text/{language}.jsonl",
-        description="Path of a language's text: .jsonl (id, text), .parquet (id, text) or .txt (a document a line).",
+        description="Path of a language's text: .jsonl (id, text), .parquet (id, text) or .txt (one document per line).",
     )
 
     _fields = field_validator("pattern")(fields_of("language"))
 
 
 class DemoCorpus(Section):
-    documents: Positive = Field(600, description="Documents a language and shard of the miniature world.")
+    documents: Positive = Field(600, description="Documents per language and shard of the miniature world.")
 
 
 class Corpus(Section):
     source: Literal["hub", "files", "demo"] = Field(description="Where text comes from.")
     languages: list[Language] = Field(min_length=2, description="Languages, by ISO 639-1.")
     shards: Annotated[int, Field(gt=0, le=10_000)] = Field(
-        description="Shards a language: the unit of packing and of activation jobs."
+        description="Shards per language: the unit of packing and of activation jobs."
     )
-    tokens: Positive = Field(description="Budget of tokens a language for the statistics, over all its shards.")
-    block: Annotated[int, Field(ge=8)] = Field(512, description="Tokens a block.")
+    tokens: Positive = Field(description="Budget of tokens per language for the statistics, over all its shards.")
+    block: Annotated[int, Field(ge=8)] = Field(512, description="Tokens per block.")
     heldout_fraction: Annotated[float, Field(gt=0, lt=0.5)] = Field(
         0.01, description="Share of documents kept out of the statistics, for perplexity. Drawn by a hash of the text."
     )
@@ -70,7 +70,7 @@ class Corpus(Section):
 
 class Activations(Section):
     batch_tokens: Positive | None = Field(
-        8192, description="Tokens a forward pass, null for what fits the free memory; changes speed, never counts."
+        8192, description="Tokens per forward pass, null for what fits the free memory; changes speed, never counts."
     )
     batch_percentiles: list[Percentile] = Field(
         [], description="Percentiles also averaged over batches, as the reference code does; [] for none."
@@ -91,5 +91,5 @@ class Statistics(Section):
 
 
 class Perplexity(Section):
-    tokens: Positive = Field(200_000, description="Held-out tokens a language, at most.")
-    batch_tokens: Positive = Field(8192, description="Tokens a forward pass; changes speed, never perplexities.")
+    tokens: Positive = Field(200_000, description="Held-out tokens per language, at most.")
+    batch_tokens: Positive = Field(8192, description="Tokens per forward pass; changes speed, never perplexities.")

@@ -71,14 +71,14 @@ class DemoModel(Section):
     attention_targets: Targets = TARGETS
     layers: Positive = Field(4, description="Number of layers.")
     hidden: Positive = Field(128, description="Width of the residual stream; a multiple of 64.")
-    neurons: Positive = Field(512, description="Neurons a layer (d_ff); a multiple of 64.")
+    neurons: Positive = Field(512, description="Neurons per layer (d_ff); a multiple of 64.")
     heads: Positive = Field(4, description="Attention heads.")
     key_value_heads: Positive = Field(2, description="Key and value heads; divides the heads.")
     head_dim: Positive = Field(32, description="Width of a head; need not be hidden / heads.")
     vocabulary: Annotated[int, Field(ge=300)] = Field(4096, description="Size of the tokenizer's vocabulary.")
     steps: Positive = Field(900, description="Steps of pretraining.")
-    batch: Positive = Field(8, description="Blocks a step.")
-    block: Positive = Field(128, description="Tokens a block of pretraining.")
+    batch: Positive = Field(8, description="Blocks per step.")
+    block: Positive = Field(128, description="Tokens per block of pretraining.")
     learning_rate: Annotated[float, Field(gt=0)] = Field(3e-3, description="Peak learning rate of pretraining.")
     shares: dict[Language, Annotated[float, Field(gt=0, lt=1)]] = Field(
         {}, description="Share of some languages in pretraining; the others divide the rest equally."
