@@ -9,7 +9,7 @@ import yaml
 from langneurons.config.load import load_config
 from langneurons.experiment.condition import Condition, split_finetuning, split_intervention
 from langneurons.experiment.conditions import baselines, control_rows, table_conditions, table_rows
-from langneurons.experiment.identification import method_languages, random_references, statistics_languages
+from langneurons.experiment.identification import method_inputs, method_languages, method_settings
 from langneurons.experiment.paths import Paths
 
 ROOT = Path(__file__).parents[2]
@@ -68,7 +68,7 @@ def test_every_intervention_has_its_three_random_controls(config, task):
         assert {value for value, _ in draws} == {row.intervention}
         assert [config.methods[m].seed for _, m in draws] == [0, 1, 2]
         assert {config.methods[m].like for _, m in draws} == {row.comparison}
-        assert all(random_references(config, m)[row.language] == method for _, m in draws)
+        assert all(method_settings(config, m)["references"][row.language] == method for _, m in draws)
     wanted = {c for row in rows for c in (row.none, row.own, *row.random)}
     assert table_conditions(config, f"{task}_random_controls") == sorted(wanted)
     assert len(wanted) == len(rows) * 4 + 2 * 3
@@ -246,13 +246,13 @@ def test_languages_of_the_methods(config):
     assert method_languages(config, "lape-set6")[:4] == ["en", "bn", "hi", "ta"]
     assert method_languages(config, "act-prob-90p") == ["en", "vi", "hi", "ur", "zh"]
     assert method_languages(config, "random") == ["vi", "zh", "hi", "ur"]
-    assert statistics_languages(config, "lape-set1") == method_languages(config, "lape-set1")
-    assert statistics_languages(config, "random") == []
+    assert method_inputs(config, "lape-set1").counts == method_languages(config, "lape-set1")
+    assert method_inputs(config, "random").counts == []
 
 
 def test_random_copies_the_numbers_of_each_languages_own_mask(config):
     references = {"vi": "lape-set1", "zh": "lape-set1", "hi": "lape-set6", "ur": "lape-set6"}
-    assert random_references(config, "random") == references
+    assert method_settings(config, "random")["references"] == references
 
 
 def test_a_tables_own_models_and_languages_come_first(raw):

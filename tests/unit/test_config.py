@@ -363,7 +363,7 @@ FAULTS = {
         ["tables", "split_half", "methods"],
         ["lape-set1", "random"],
         "tables.split_half.methods[1]",
-        ["'random' is of kind random", "lape or activation_probability"],
+        ["'random' is of kind random", "activation_probability or lape"],
     ),
     "relevance of LAPE": (
         ["tables", "relevance_spread", "methods"],

@@ -17,6 +17,7 @@ from langneurons.evaluation.condition import write_condition
 from langneurons.experiment.condition import Condition
 from langneurons.interventions.hook import intervene
 from langneurons.methods.identify import identify
+from langneurons.methods.sources import Sources
 from langneurons.tables.captions import caption
 from langneurons.tables.condition_tables import condition_table, read_metrics
 from langneurons.tables.rows import Row
@@ -154,7 +155,8 @@ def test_neurons_above_each_threshold(counts, z, tmp_path):
     for name, threshold in thresholds.items():
         relevance = (z > threshold).mean(axis=0)
         spec = {"kind": "activation_probability", "percentile": 90, "threshold": name, "top_fraction": FRACTION}
-        mask = identify("act-prob-90p", spec, {"en": [tmp_path / "en.parquet"]})
+        sources = Sources({"en": [tmp_path / "en.parquet"]})
+        mask = identify("act-prob-90p", spec | {"languages": ["en"]}, sources)
         chosen[name] = {(layer, int(n)) for layer, found in mask.neurons("en").items() for n in found}
         least = np.sort(relevance, axis=None)[-number]
         assert len(chosen[name]) == number

@@ -11,7 +11,7 @@ FLOORS = [
     {"files", "finite", "progress", "registry"},
     {"artifacts"},
     {"hub", "sections"},
-    {"experiment.condition"},
+    {"experiment.condition", "config.faults"},
     {"models"},
     {"activations", "corpus", "hub.access"},
     {"methods"},

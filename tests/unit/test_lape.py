@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from langneurons.methods.lape import entropy, number_selected, select_lape
+from langneurons.methods.base import number_selected
+from langneurons.methods.lape import entropy, select_lape
 from langneurons.methods.mask import mask_from
 
 LAYERS, WIDTH = 3, 40

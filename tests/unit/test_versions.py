@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from langneurons.registry import entries
+
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted(path.stem for path in (ROOT / "workflow/scripts").glob("*.py"))
+METHODS = entries("methods")
 
 
 class Copy:
@@ -20,11 +23,13 @@ class Copy:
         shutil.copytree(ROOT / "workflow/scripts", base / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
 
     def versions(self) -> dict[str, str]:
-        """The version of every script, by the copy's own module: nothing cached."""
+        """The version of every script and of every method, by the copy's own module: nothing cached."""
         spec = importlib.util.spec_from_file_location("copied", self.base / "src/langneurons/runner/code_version.py")
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        return {script: module.version(str(self.base / f"scripts/{script}.py")) for script in SCRIPTS}
+        files = {script: f"scripts/{script}.py" for script in SCRIPTS}
+        files |= {f"methods.{name}": f"src/langneurons/methods/{name}.py" for name in METHODS}
+        return {name: module.version(str(self.base / file)) for name, file in files.items()}
 
     def edit(self, path: str, old: str, new: str) -> None:
         file = self.base / "src/langneurons" / path
@@ -44,7 +49,7 @@ def before(tmp_path_factory):
 
 
 def test_every_script_has_a_version_of_its_own_code(before):
-    assert len(set(before.values())) == len(SCRIPTS)
+    assert len(set(before.values())) == len(SCRIPTS) + len(METHODS)
 
 
 def test_formatting_comments_and_docstrings_change_nothing(copy, before):
@@ -65,17 +70,18 @@ FIGURES = {"draw_neurons", "draw_perplexity", "draw_curves"}
 WORLD = "demo/lexicons/vi.toml"
 DECORATED = "@(lambda f: f)\ndef "
 EDITS = {
-    "LAPE's meaning": ("methods/lape.py", "np.log(", "np.log2(", IDENTIFICATION),
+    "LAPE's meaning": ("methods/lape.py", "np.log(", "np.log2(", {"methods.lape"}),
+    "how a mask is made": ("methods/identify.py", "def identify(", f"{DECORATED}identify(", IDENTIFICATION),
     "what LAPE's module imports": (
         "methods/lape.py",
-        "import numpy as np",
-        "import numpy as np, os",
-        IDENTIFICATION,
+        "import logging",
+        "import logging, os",
+        {"methods.lape"},
     ),
-    "a definition beside LAPE that nobody calls": (
-        "methods/lape.py",
-        "def select_lape(",
-        "X = 1\n\n\ndef select_lape(",
+    "a definition beside a job's that nobody calls": (
+        "methods/identify.py",
+        "def identify(",
+        "X = 1\n\n\ndef identify(",
         set(),
     ),
     "the schema": (
@@ -95,7 +101,7 @@ EDITS = {
 def test_an_edit_changes_the_stages_that_it_concerns(copy, before, path, old, new, expected):
     copy.edit(path, old, new)
     after = copy.versions()
-    assert {script for script in SCRIPTS if after[script] != before[script]} == expected
+    assert {name for name in before if after[name] != before[name]} == expected
 
 
 def test_a_definition_that_is_not_there_is_told(copy):

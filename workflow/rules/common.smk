@@ -23,6 +23,7 @@ from langneurons.experiment import (
 from langneurons.experiment.paths import paths_of
 from langneurons.models.checks import needs_of, needs_text, unusable
 from langneurons.models.sources import snapshot_sources
+from langneurons.registry import file_of
 from langneurons.runner.code_version import content, version
 from langneurons.runner.resources import memory, runtime
 
@@ -148,6 +149,12 @@ def time_of(rule):
 def version_of(script):
     """A params function: the version of the code that a script's results come from."""
     return lambda wildcards: version(f"{workflow.basedir}/workflow/scripts/{script}.py")
+
+
+def entry_versions(function):
+    """A params function: the versions of the registries' entries, (package, name), that a job uses."""
+    used = of(function)
+    return lambda wildcards: [version(str(file_of(*entry))) for entry in used(wildcards)]
 
 
 def present(asked, made):

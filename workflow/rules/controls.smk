@@ -20,6 +20,7 @@ rule identify_half_neurons:
         in_turn=1,
     params:
         version=version_of("identify_half_neurons"),
+        entries=entry_versions(identification.method_entries),
         method=of(identification.method_settings),
     message:
         "Neurons of {wildcards.model} by {wildcards.method}, on the {wildcards.half} shards"

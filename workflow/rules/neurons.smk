@@ -18,6 +18,8 @@ rule identify_neurons:
         in_turn=1,
     params:
         version=version_of("identify_neurons"),
+        entries=entry_versions(identification.method_entries),
+        names=of(identification.input_names),
         shards=of(identification.identified_shards),
         method=of(identification.method_settings),
     message:

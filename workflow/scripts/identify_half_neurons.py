@@ -6,11 +6,12 @@ from langneurons.runner.jobs import job
 
 with job(snakemake.log[0]):
     from langneurons.methods.identify import identify
+    from langneurons.methods.sources import Sources
 
     spec, wildcards = dict(snakemake.params.method), snakemake.wildcards
-    files = {code: list(snakemake.input[code]) for code in spec["languages"]}
+    files = {code: list(paths) for code, paths in snakemake.input.items()}
     shards = [Path(path).stem for path in next(iter(files.values()))]
-    mask = identify(wildcards.method, spec, files, wildcards.model, shards)
+    mask = identify(wildcards.method, spec, Sources(files, model_key=wildcards.model, shards=shards))
     mask.write(snakemake.output[0], model_key=wildcards.model, half=wildcards.half, settings=spec)
     for language in mask.languages:
         print(f"{language}: {mask.count(language)} neurons")

@@ -3,18 +3,17 @@
 from langneurons.runner.jobs import job
 
 with job(snakemake.log[0]):
-    from langneurons.methods.identify import identify, identify_random
+    from langneurons.methods.identify import identify
+    from langneurons.methods.sources import Sources
 
-    model, method, spec = snakemake.wildcards.model, snakemake.wildcards.method, dict(snakemake.params.method)
-    if spec["kind"] == "random":
-        masks = dict(zip(sorted(set(spec["references"].values())), snakemake.input.masks, strict=True))
-        mask = identify_random(method, spec, masks, model)
-    else:
-        files = ([path] for path in snakemake.input.activations)
-        mask = identify(
-            method, spec, dict(zip(spec["languages"], files, strict=True)), model, list(snakemake.params.shards)
-        )
-    mask.write(snakemake.output[0], model_key=model, settings=spec)
+    p, inputs, model = snakemake.params, snakemake.input, snakemake.wildcards.model
+    counts, masks = (
+        {name: [path] for name, path in zip(p.names[kind], inputs.get(kind), strict=True)}
+        for kind in ("activations", "masks")
+    )
+    sources = Sources(counts, masks, model, list(p.shards))
+    mask = identify(snakemake.wildcards.method, dict(p.method), sources)
+    mask.write(snakemake.output[0], model_key=model, settings=dict(p.method))
     for language in mask.languages:
         print(f"{language}: {mask.count(language)} neurons")
     print(mask.details)

@@ -6,6 +6,7 @@ files and the models equal.
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from collections.abc import Iterator
@@ -103,6 +104,8 @@ def _dictionary(path: str, pattern: str | None, value: dict, schema: dict, depth
         tags = [name for name, reference in mapping.items() if reference == variant["$ref"]]
         tags = body["properties"][tag].get("enum", tags)
         yield f"{'#' * (depth + 1)} {path}, {tag}: {' or '.join(tags)}\n"
+        if "description" in body:
+            yield f"{body['description']}\n"
         yield _table(_rows(body, schema, _model(variant)))
 
 
@@ -193,6 +196,9 @@ def _model(node: dict) -> type[sections.Section]:
     from langneurons.config import load as config
 
     name = node["$ref"].rsplit("/", 1)[1]
+    if "__" in name:  # several sections have one name: those of a registry's entries, each in its own module
+        module, _, name = name.replace("__", ".").rpartition(".")
+        return getattr(importlib.import_module(module), name)
     return getattr(sections, name, None) or getattr(config, name)
 
 

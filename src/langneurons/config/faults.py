@@ -175,3 +175,10 @@ def _near(word: str, known: list[str]) -> str | None:
 def unknown(word: str, known: list[str], what: str) -> str:
     """What to say of a ``what`` named ``word`` that is none of ``known``: the nearest one, and all."""
     return f"unknown {what} '{word}'{_did_you_mean(word, sorted(known))}"
+
+
+def outside(languages: list[str], corpus: list[str], where: str) -> Iterator[tuple[str, str]]:
+    """(place, what is wrong) of every language that the corpus does not have."""
+    for i, language in enumerate(languages):
+        if language not in corpus:
+            yield f"{where}[{i}]", f"'{language}' is not in corpus.languages ({', '.join(corpus)}); add it there"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from langneurons.config.faults import explain, key_faults, listed, unknown
-from langneurons.config.table_checks import languages_of, outside, table_checks
+from langneurons.config.faults import explain, key_faults, listed, outside, unknown
+from langneurons.config.table_checks import languages_of, table_checks
+from langneurons.methods.base import method_of
+from langneurons.registry import PACKAGES, entries, file_of
 from langneurons.sections import (
     Activations,
     Corpus,
@@ -19,7 +22,6 @@ from langneurons.sections import (
     FinetuningByTask,
     Interventions,
     Language,
-    Method,
     Model,
     ModelKey,
     Perplexity,
@@ -31,6 +33,7 @@ from langneurons.sections import (
     Tasks,
     Title,
 )
+from langneurons.sections.registered import Registered
 
 TAKEN = ("tables", "figures", "report", "logs", "benchmarks")  # directories of results beside those of models
 
@@ -64,7 +67,9 @@ class Config(Section):
     language_sets: dict[Title, Annotated[list[Language], Field(min_length=2)]] = Field(
         description="Sets of languages, by key."
     )
-    methods: dict[ModelKey, Method] = Field(description="Ways to identify neurons, by key.")
+    methods: dict[ModelKey, Annotated[Section, Registered("methods")]] = Field(
+        description="Ways to identify neurons, by key."
+    )
     comparisons: dict[Title, dict[Language, ModelKey]] = Field(
         description="Which method serves which target language, by the name that tables print."
     )
@@ -132,7 +137,8 @@ def _cross_checks(config: Config) -> Iterator[tuple[str, str]]:
     for key, languages in config.language_sets.items():
         yield from outside(languages, corpus, f"language_sets.{key}")
     yield from _taken_keys(config)
-    yield from _method_checks(config)
+    for key, method in config.methods.items():
+        yield from method_of(method).checks(key, method, config)
     for name, members in config.comparisons.items():
         for language, method in members.items():
             where = f"comparisons.{name}.{language}"
@@ -185,33 +191,12 @@ def _taken_keys(config: Config) -> Iterator[tuple[str, str]]:
             yield f"tables.{key}", f"is the name of tables.{stem} beside the paper's numbers; write another key"
 
 
-def _method_checks(config: Config) -> Iterator[tuple[str, str]]:
-    randoms = {key for key, method in config.methods.items() if method.kind == "random"}
-    draws: dict[tuple[str, int], str] = {}
-    for key, method in config.methods.items():
-        where = f"methods.{key}"
-        if method.kind == "lape" and method.set not in config.language_sets:
-            yield f"{where}.set", unknown(method.set, list(config.language_sets), "language set")
-        elif method.kind == "activation_probability":
-            yield from outside(method.languages, config.corpus.languages, f"{where}.languages")
-            if method.threshold == "batch_mean" and method.percentile not in config.activations.batch_percentiles:
-                yield (
-                    f"{where}.threshold",
-                    f"batch_mean needs {method.percentile:g} in activations.batch_percentiles; add it, "
-                    "or write layer or model",
-                )
-        elif method.kind == "random":
-            if method.like not in config.comparisons:
-                yield f"{where}.like", unknown(method.like, list(config.comparisons), "comparison")
-            elif any(m in randoms for m in config.comparisons[method.like].values()):
-                yield f"{where}.like", f"comparison '{method.like}' is itself random; name one that is not"
-            elif not config.comparisons[method.like]:
-                yield f"{where}.like", f"comparison '{method.like}' has no languages; add one to comparisons"
-            elif (same := draws.setdefault((method.like, method.seed), key)) != key:
-                yield f"{where}.seed", f"{method.seed} draws the same neurons as methods.{same}; write another"
+def config_schema() -> dict:
+    """JSON schema of the configuration, for editors and for config/README.md; not to be changed."""
+    return _schema_with(tuple(file_of(package, name) for package in PACKAGES for name in entries(package)))
 
 
 @functools.cache
-def config_schema() -> dict:
-    """JSON schema of the configuration, for editors and for config/README.md; not to be changed."""
+def _schema_with(files: tuple[Path, ...]) -> dict:
+    """The schema with the sections of these entries."""
     return Config.model_json_schema()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from langneurons.config.faults import unknown
+from langneurons.config.faults import outside, unknown
+from langneurons.methods.base import method_of, method_settings
+from langneurons.registry import entries, entry
 from langneurons.sections import MethodTable
 
 PERCENTILE = re.compile(r"^p(\d+(?:\.\d+)?)$")
@@ -14,18 +16,7 @@ PERCENTILE = re.compile(r"^p(\d+(?:\.\d+)?)$")
 def languages_of(config, method: str) -> list[str]:
     """Languages that a method gives neurons of; none where what it names is unknown."""
     spec = config.methods[method]
-    if spec.kind == "lape":
-        return config.language_sets.get(spec.set, [])
-    if spec.kind == "activation_probability":
-        return spec.languages
-    return list(config.comparisons.get(spec.like, {}))
-
-
-def outside(languages: list[str], corpus: list[str], where: str) -> Iterator[tuple[str, str]]:
-    """(place, what is wrong) of every language that the corpus does not have."""
-    for i, language in enumerate(languages):
-        if language not in corpus:
-            yield f"{where}[{i}]", f"'{language}' is not in corpus.languages ({', '.join(corpus)}); add it there"
+    return method_of(spec).languages(spec, config)
 
 
 def table_checks(config) -> Iterator[tuple[str, str]]:
@@ -96,25 +87,20 @@ def _same_rows(config, table, wanted: list[str], where: str) -> Iterator[tuple[s
 
 
 def _selection(config, method: str) -> dict:
-    """All that a method's neurons depend on, its language set and comparison by what they hold."""
-    spec = config.methods[method].model_dump()
-    if spec["kind"] == "lape":
-        spec["set"] = sorted(config.language_sets.get(spec["set"], [spec["set"]]))
-    elif spec["kind"] == "activation_probability":
-        spec["languages"] = sorted(spec["languages"])
-    else:
-        spec["like"] = config.comparisons.get(spec["like"], spec["like"])
-    return spec
+    """All that a method's neurons depend on, in any order of its languages; the method itself where it has none."""
+    languages = sorted(languages_of(config, method))
+    return method_settings(config.methods[method], config, languages) if languages else {"method": method}
 
 
 def _method_table_checks(config, name: str, table: MethodTable) -> Iterator[tuple[str, str]]:
-    wanted = {"split_half": ("lape", "activation_probability"), "relevance_spread": ("activation_probability",)}
+    needed = {"split_half": "COUNTS", "relevance_spread": "SPREAD"}.get(table.kind)
     for i, key in enumerate(table.methods):
         where = f"tables.{name}.methods[{i}]"
         if key not in config.methods:
             yield where, unknown(key, list(config.methods), "method")
-        elif (kind := config.methods[key].kind) not in wanted.get(table.kind, (kind,)):
-            kinds = " or ".join(wanted[table.kind])
+        elif needed and not getattr(method_of(config.methods[key]), needed):
+            kinds = " or ".join(kind for kind in entries("methods") if getattr(entry("methods", kind), needed))
+            kind = config.methods[key].kind
             yield where, f"method '{key}' is of kind {kind}; {table.kind} takes methods of kind {kinds}"
     if table.kind == "split_half" and name in config.run.tables and config.corpus.shards < 2:
         yield (
@@ -126,10 +112,10 @@ def _method_table_checks(config, name: str, table: MethodTable) -> Iterator[tupl
 def _comparison_checks(config, table, wanted: list[str], comparison: str, where: str) -> Iterator[tuple[str, str]]:
     members = config.comparisons[comparison]
     if table.kind == "random_controls":
-        likes = [m.like for m in config.methods.values() if m.kind == "random"]
-        if any(config.methods[m].kind == "random" for m in members.values() if m in config.methods):
+        matched = {key: method_of(method).matched_to(method) for key, method in config.methods.items()}
+        if any(matched.get(method) is not None for method in members.values()):
             yield where, f"comparison '{comparison}' is itself random; name one that is not"
-        elif comparison not in likes:
+        elif comparison not in matched.values():
             yield where, f"no method of kind random is like '{comparison}'; add one to methods"
     source = getattr(config.tasks, table.task).source_language
     for language in wanted:

@@ -7,40 +7,41 @@ from typing import Any
 from langneurons.config.load import Config
 from langneurons.experiment.paths import paths_of
 from langneurons.experiment.text import shards
+from langneurons.methods import base
+from langneurons.methods.base import method_of
 
 
 def method_languages(config: Config, method: str) -> list[str]:
     """Languages that ``method`` gives neurons of, in the configuration's order."""
     spec = config.methods[method]
-    if spec.kind == "lape":
-        return list(config.language_sets[spec.set])
-    if spec.kind == "activation_probability":
-        return list(spec.languages)
-    return list(config.comparisons[spec.like])
+    return method_of(spec).languages(spec, config)
 
 
-def random_references(config: Config, method: str) -> dict[str, str]:
-    """For a random method: the method whose neuron numbers each language copies."""
-    return dict(config.comparisons[config.methods[method].like])
-
-
-def statistics_languages(config: Config, method: str) -> list[str]:
-    """Languages whose statistics identification by ``method`` reads (none for random)."""
-    return [] if config.methods[method].kind == "random" else method_languages(config, method)
+def method_inputs(config: Config, method: str) -> base.Inputs:
+    """What identification by ``method`` reads: counts of languages, masks of other methods."""
+    spec = config.methods[method]
+    return method_of(spec).inputs(spec, config, method_languages(config, method))
 
 
 def random_controls(config: Config, comparison: str) -> list[str]:
     """Methods of random neurons, as many a layer as ``comparison``'s: its controls, a seed each."""
-    return [name for name, spec in config.methods.items() if spec.kind == "random" and spec.like == comparison]
+    return [name for name, spec in config.methods.items() if method_of(spec).matched_to(spec) == comparison]
+
+
+def text_languages(config: Config, method: str) -> set[str]:
+    """Languages whose text the neurons of ``method`` come from, those of the masks that it reads too, and its own."""
+    inputs = method_inputs(config, method)
+    needed = {*method_languages(config, method), *inputs.counts}
+    return needed.union(*(text_languages(config, other) for other in inputs.masks))
 
 
 def identification_input(config: Config, model: str, method: str) -> dict[str, list[str]]:
-    """Counts of the method's languages; for random neurons, the masks whose numbers they copy."""
-    paths = paths_of(config)
-    if config.methods[method].kind == "random":
-        references = random_references(config, method)
-        return {"masks": [paths.neurons(model, reference) for reference in sorted(set(references.values()))]}
-    return {"activations": [paths.activations(model, language) for language in statistics_languages(config, method)]}
+    """Counts of languages and masks of other methods, in ``method_inputs``' order."""
+    paths, inputs = paths_of(config), method_inputs(config, method)
+    return {
+        "activations": [paths.activations(model, language) for language in inputs.counts],
+        "masks": [paths.neurons(model, other) for other in inputs.masks],
+    }
 
 
 def half_input(config: Config, model: str, method: str, half: str) -> dict[str, list[str]]:
@@ -54,19 +55,26 @@ def half_input(config: Config, model: str, method: str, half: str) -> dict[str, 
     paths = paths_of(config)
     return {
         language: [paths.shard_activations(model, language, shard) for shard in chosen]
-        for language in statistics_languages(config, method)
+        for language in method_inputs(config, method).counts
     }
 
 
+def input_names(config: Config, method: str) -> dict[str, list[str]]:
+    """What the files of ``identification_input`` are of: the languages of the counts, the methods of the masks."""
+    inputs = method_inputs(config, method)
+    return {"activations": inputs.counts, "masks": list(inputs.masks)}
+
+
 def identified_shards(config: Config, method: str) -> list[str]:
-    """The shards whose counts identification reads; none for random neurons."""
-    return shards(config) if statistics_languages(config, method) else []
+    """The shards whose counts identification reads; none for a method that reads no counts."""
+    return shards(config) if method_inputs(config, method).counts else []
 
 
 def method_settings(config: Config, method: str) -> dict[str, Any]:
-    """The method's own keys, and the languages that its set or comparison stands for."""
-    spec = config.methods[method]
-    chosen = spec.model_dump(exclude={"set", "like"}) | {"languages": method_languages(config, method)}
-    if spec.kind == "random":
-        chosen["references"] = random_references(config, method)
-    return chosen
+    """All that the method's neurons depend on."""
+    return base.method_settings(config.methods[method], config, method_languages(config, method))
+
+
+def method_entries(config: Config, method: str) -> list[tuple[str, str]]:
+    """(package, name) of the registry's entry that identification by ``method`` uses."""
+    return [("methods", config.methods[method].kind)]

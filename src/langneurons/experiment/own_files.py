@@ -8,7 +8,7 @@ from pathlib import Path
 from langneurons.config.load import Config
 from langneurons.experiment.condition import split_intervention
 from langneurons.experiment.conditions import table_conditions
-from langneurons.experiment.identification import method_languages
+from langneurons.experiment.identification import text_languages
 from langneurons.sections import StatisticsTable
 
 Own = tuple[str, str]
@@ -73,10 +73,7 @@ def _languages(config: Config) -> set[str]:
         return set(config.corpus.languages)
     needed: set[str] = set()
     for method in dict.fromkeys([*config.figures.methods, *_methods(config)]):
-        needed |= set(method_languages(config, method))
-        if config.methods[method].kind == "random":
-            for reference in set(config.comparisons[config.methods[method].like].values()):
-                needed |= set(method_languages(config, reference))
+        needed |= text_languages(config, method)
     for name in config.run.tables:
         if isinstance(config.tables[name], StatisticsTable):
             needed |= set(config.tables[name].languages)

@@ -3,14 +3,92 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
+from pydantic import Field
 
-from langneurons.methods.lape import number_selected
-from langneurons.methods.mask import Entries, by_layer
+from langneurons.config.faults import outside
+from langneurons.methods.base import Inputs, number_selected
+from langneurons.sections import base
+from langneurons.sections.base import Language, Percentile, Share
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from langneurons.methods.mask import Entries
+    from langneurons.methods.sources import Sources
+
+ENTRY_OF = "methods"
+PER_LANGUAGE = True
+COUNTS = True
+SPREAD = True
 
 log = logging.getLogger(__name__)
+
+
+class Section(base.Section):
+    """Activation probability: neurons that exceed a percentile of activations most often, by language."""
+
+    kind: Literal["activation_probability"]
+    languages: list[Language] = Field(min_length=1, description="Languages to find neurons of.")
+    percentile: Percentile = Field(90, description="Percentile of the threshold.")
+    threshold: Literal["batch_mean", "layer", "model"] = Field(
+        "batch_mean", description="batch_mean: paper, by neuron; layer or model: over all neurons of either."
+    )
+    top_fraction: Share = Field(0.00125, description="Share of the model's neurons selected for each language.")
+
+
+def languages(section: Section, config: Any) -> list[str]:
+    return list(section.languages)
+
+
+def inputs(section: Section, config: Any, languages: Sequence[str]) -> Inputs:
+    return Inputs(counts=list(languages))
+
+
+def settings(section: Section, config: Any, languages: Sequence[str]) -> dict[str, Any]:
+    return section.model_dump(exclude={"kind", "languages"})
+
+
+def matched_to(section: Section) -> None:
+    return None
+
+
+def checks(key: str, section: Section, config: Any) -> Iterator[tuple[str, str]]:
+    yield from outside(section.languages, config.corpus.languages, f"methods.{key}.languages")
+    if section.threshold == "batch_mean" and section.percentile not in config.activations.batch_percentiles:
+        yield (
+            f"methods.{key}.threshold",
+            f"batch_mean needs {section.percentile:g} in activations.batch_percentiles; add it, "
+            "or write layer or model",
+        )
+
+
+def select(settings: Mapping[str, Any], sources: Sources) -> tuple[Entries, Entries, dict]:
+    relevance, tokens = {}, {}
+    for language in settings["languages"]:
+        relevance[language], tokens[language] = _relevance(sources, language, settings)
+    return select_by_relevance(relevance, tokens, settings["top_fraction"])
+
+
+def _relevance(sources: Sources, language: str, settings: Mapping[str, Any]) -> tuple[np.ndarray, int]:
+    """Share of tokens above the threshold [L, D] (paper, section 2.1), and the number of tokens."""
+    import numpy as np
+
+    from langneurons.activations import statistics
+    from langneurons.finite import check_finite
+
+    counts, percentile = sources.counts(language), settings["percentile"]
+    if settings["threshold"] == "batch_mean":
+        thresholds = statistics.batch_mean(counts, percentile)
+    elif settings["threshold"] == "layer":
+        thresholds = statistics.layer_percentile(counts, percentile)[:, None]
+    else:
+        thresholds = statistics.model_percentile(counts, percentile)
+    where = f"{sources.where(language)}: the threshold of Act Prob"
+    check_finite(thresholds, where, ("layer", "neuron"), advice="collect again")
+    return statistics.share_above(counts, np.broadcast_to(thresholds, counts.shape)), counts.tokens
 
 
 def select_by_relevance(
@@ -29,6 +107,10 @@ def select_by_relevance(
 
     Raises ValueError for a language without tokens, relevances outside 0 to 1, and a fraction that selects none.
     """
+    import numpy as np
+
+    from langneurons.methods.mask import by_layer
+
     entries: Entries = {}
     scores: Entries = {}
     details: dict[str, dict] = {}
@@ -43,6 +125,8 @@ def select_by_relevance(
 
 
 def _checked(language: str, values: np.ndarray, tokens: Mapping[str, int]) -> np.ndarray:
+    import numpy as np
+
     if tokens.get(language, 0) <= 0:
         raise ValueError(f"{language}: no tokens behind its relevance; give the number its statistics were taken over")
     r = np.asarray(values, dtype=np.float64)
@@ -54,6 +138,8 @@ def _checked(language: str, values: np.ndarray, tokens: Mapping[str, int]) -> np
 
 
 def _spread(language: str, r: np.ndarray, tokens: int) -> dict:
+    import numpy as np
+
     # Identical values can differ from their own mean by rounding: that spread is none.
     spread = 0.0 if (r == r[0]).all() else float(r.std())
     noise = float(np.sqrt((r * (1 - r)).mean() / tokens))

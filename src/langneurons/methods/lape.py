@@ -8,13 +8,65 @@ over the languages.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
+from pydantic import Field
 
-from langneurons.methods.mask import Entries, by_layer
+from langneurons.config.faults import unknown
+from langneurons.methods.base import Inputs, number_selected
+from langneurons.sections import base
+from langneurons.sections.base import Share
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from langneurons.methods.mask import Entries
+    from langneurons.methods.sources import Sources
+
+ENTRY_OF = "methods"
+PER_LANGUAGE = False
+COUNTS = True
+SPREAD = False
 
 log = logging.getLogger(__name__)
+
+
+class Section(base.Section):
+    """LAPE: neurons whose activation is concentrated on few languages of a set."""
+
+    kind: Literal["lape"]
+    set: str = Field(description="Key of language_sets.")
+    top_fraction: Share = Field(0.01, description="Share of the model's neurons selected.")
+    activity_quantile: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.95, description="Quantile of all activation probabilities that a language must exceed."
+    )
+
+
+def languages(section: Section, config: Any) -> list[str]:
+    return list(config.language_sets.get(section.set, []))
+
+
+def inputs(section: Section, config: Any, languages: Sequence[str]) -> Inputs:
+    return Inputs(counts=list(languages))
+
+
+def settings(section: Section, config: Any, languages: Sequence[str]) -> dict[str, Any]:
+    return section.model_dump(exclude={"kind", "set"})
+
+
+def matched_to(section: Section) -> None:
+    return None
+
+
+def checks(key: str, section: Section, config: Any) -> Iterator[tuple[str, str]]:
+    if section.set not in config.language_sets:
+        yield f"methods.{key}.set", unknown(section.set, list(config.language_sets), "language set")
+
+
+def select(settings: Mapping[str, Any], sources: Sources) -> tuple[Entries, Entries, dict]:
+    shares = {language: sources.active_share(language) for language in settings["languages"]}
+    return select_lape(shares, settings["top_fraction"], settings["activity_quantile"])
 
 
 def entropy(probabilities: np.ndarray) -> np.ndarray:
@@ -23,6 +75,8 @@ def entropy(probabilities: np.ndarray) -> np.ndarray:
     ``probabilities``: ``[K, L, D]``, share of each language's tokens at which the neuron is active. Returns ``[L, D]``:
     -sum p' ln p' with p' = p / sum over the languages and 0 ln 0 = 0; +inf for a neuron that no language activates.
     """
+    import numpy as np
+
     p = np.asarray(probabilities, dtype=np.float64)
     total = p.sum(axis=0)
     result = np.zeros(p.shape[1:])
@@ -49,6 +103,10 @@ def select_lape(
 
     Raises ValueError for fewer than two languages, shapes that differ, and shares outside 0 to 1.
     """
+    import numpy as np
+
+    from langneurons.methods.mask import by_layer
+
     stack = _stack(probabilities)
     if not 0 < activity_quantile < 1:
         raise ValueError(f"activity_quantile is {activity_quantile}; write a number between 0 and 1, for instance 0.95")
@@ -69,17 +127,9 @@ def select_lape(
     return entries, scores, {"tau": tau, "candidates": len(candidates), "selected": len(chosen)}
 
 
-def number_selected(top_fraction: float, neurons: int) -> int:
-    """round(top_fraction * neurons); ValueError if the fraction is outside (0, 1] or selects none."""
-    if not 0 < top_fraction <= 1:
-        raise ValueError(f"top_fraction is {top_fraction}; write a number above 0 and up to 1, for instance 0.01")
-    number = round(top_fraction * neurons)
-    if not number:
-        raise ValueError(f"top_fraction {top_fraction} of {neurons} neurons is none; write at least {1 / neurons:.2g}")
-    return number
-
-
 def _stack(probabilities: Mapping[str, np.ndarray]) -> np.ndarray:
+    import numpy as np
+
     if len(probabilities) < 2:
         raise ValueError(f"LAPE compares languages, and has {', '.join(probabilities) or 'none'}; give at least two")
     shapes = {language: np.shape(p) for language, p in probabilities.items()}

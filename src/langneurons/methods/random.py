@@ -3,11 +3,75 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
+from pydantic import Field
 
-from langneurons.methods.mask import Entries
+from langneurons.config.faults import unknown
+from langneurons.methods.base import Inputs, method_of
+from langneurons.sections import base
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from langneurons.methods.mask import Entries
+    from langneurons.methods.sources import Sources
+
+ENTRY_OF = "methods"
+PER_LANGUAGE = True
+COUNTS = False
+SPREAD = False
+
+
+class Section(base.Section):
+    """Random neurons: a control, with as many neurons per layer and language as other methods found."""
+
+    kind: Literal["random"]
+    like: str = Field(description="Key of comparisons: as many neurons a layer as its masks, language by language.")
+    seed: Annotated[int, Field(ge=0)] = Field(0, description="Seed of the draw.")
+
+
+def languages(section: Section, config: Any) -> list[str]:
+    return list(config.comparisons.get(section.like, {}))
+
+
+def inputs(section: Section, config: Any, languages: Sequence[str]) -> Inputs:
+    masks: dict[str, list[str]] = {}
+    for language in languages:
+        masks.setdefault(config.comparisons[section.like][language], []).append(language)
+    return Inputs(masks=dict(sorted(masks.items())))
+
+
+def settings(section: Section, config: Any, languages: Sequence[str]) -> dict[str, Any]:
+    members = config.comparisons[section.like]
+    return {"seed": section.seed, "references": {language: members[language] for language in languages}}
+
+
+def matched_to(section: Section) -> str:
+    return section.like
+
+
+def checks(key: str, section: Section, config: Any) -> Iterator[tuple[str, str]]:
+    where, like = f"methods.{key}", section.like
+    if like not in config.comparisons:
+        yield f"{where}.like", unknown(like, list(config.comparisons), "comparison")
+        return
+    members = [config.methods[name] for name in config.comparisons[like].values() if name in config.methods]
+    if any(method_of(member).matched_to(member) is not None for member in members):
+        yield f"{where}.like", f"comparison '{like}' is itself random; name one that is not"
+    elif not config.comparisons[like]:
+        yield f"{where}.like", f"comparison '{like}' has no languages; add one to comparisons"
+    elif (same := next(name for name, other in config.methods.items() if other == section)) != key:
+        yield f"{where}.seed", f"{section.seed} draws the same neurons as methods.{same}; write another"
+
+
+def select(settings: Mapping[str, Any], sources: Sources) -> tuple[Entries, Entries, dict]:
+    references = settings["references"]
+    masks = {name: sources.mask(name) for name in sorted(set(references.values()))}
+    wanted = {language: masks[name].neurons(language) for language, name in references.items()}
+    entries, scores = select_random(wanted, sources.shape[1], settings["seed"])
+    return entries, scores, {"seed": settings["seed"], "references": dict(references)}
 
 
 def select_random(
@@ -22,6 +86,8 @@ def select_random(
     Returns (entries, scores): language -> layer -> sorted int64 indices, and the numbers they were taken by, in [0, 1).
     Raises ValueError for a negative seed, a negative layer, and more neurons than the layer has.
     """
+    import numpy as np
+
     if seed < 0:
         raise ValueError(f"seed is {seed}; write 0 or more")
     entries: Entries = {}
@@ -45,5 +111,7 @@ def select_random(
 
 def _draws(seed: int, language: str, layer: int, number: int) -> np.ndarray:
     """``number`` uniform 64-bit integers; the language enters by a hash that is the same in every process."""
+    import numpy as np
+
     words = np.frombuffer(hashlib.sha256(language.encode()).digest(), dtype="<u4").tolist()
     return np.random.PCG64(np.random.SeedSequence([*words, layer, seed])).random_raw(number)

@@ -91,6 +91,8 @@ def _module(module: str) -> tuple[dict[str, list[ast.stmt]], list[ast.stmt]]:
     statements: dict[str, list[ast.stmt]] = {}
     effects = []
     for node in _parse(_file(module)).body:
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            continue  # imports of annotations, which do not count
         names = _bound(node)
         for name in names:
             statements.setdefault(name, []).append(node)

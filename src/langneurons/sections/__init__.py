@@ -2,7 +2,6 @@
 
 from langneurons.sections.base import KEY, DirectoryPath, Language, ModelKey, Section, TableKey, Title
 from langneurons.sections.corpus import Activations, Corpus, DemoCorpus, FilesCorpus, HubCorpus, Perplexity, Statistics
-from langneurons.sections.methods import ActivationProbabilityMethod, LapeMethod, Method, RandomMethod
 from langneurons.sections.models import DemoModel, FilesModel, HubModel, Model
 from langneurons.sections.tables import (
     ConditionTable,
@@ -29,7 +28,6 @@ from langneurons.sections.tasks import (
 
 __all__ = [
     "KEY",
-    "ActivationProbabilityMethod",
     "Activations",
     "ConditionTable",
     "ControlTable",
@@ -49,13 +47,10 @@ __all__ = [
     "HubTask",
     "Interventions",
     "Language",
-    "LapeMethod",
-    "Method",
     "MethodTable",
     "Model",
     "ModelKey",
     "Perplexity",
-    "RandomMethod",
     "Section",
     "Significance",
     "SquadFiles",
