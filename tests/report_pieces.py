@@ -15,7 +15,7 @@ TABLES = {
         "model\tmethod\tlanguage\tneurons\tnone\tzero\tzero_p_holm\n"
         "M\tLAPE\tvi\t3\t50\t45\t0.4\nM\tLAPE\thi\t3\t50\t51\t0.9\nM\t\ten\t\t70\t\t\n",
     ),
-    "xnli_vs_paper": ("vs_paper", "model\tours\ttheirs\nM\t50\t51\n"),
+    "xnli_vs_paper": (None, "model\tours\ttheirs\nM\t50\t51\n"),
     "finetuning": ("finetuning", "model\tmethod\tfinetuned_neurons\tlanguage\tnone\nM\tLAPE\ten\tvi\t50\n"),
     "statistics": ("statistics", "model\tlanguage\tmean\nM\tvi\t-0.2\n"),
     "controls": (

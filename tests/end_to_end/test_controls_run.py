@@ -32,7 +32,7 @@ def controlled(finished, tmp_path_factory):
         "identify_half_neurons": 4,
         "evaluate": 3,  # zero on three draws
         "draw_curves": 1,  # without the tables of fine-tunings, base's alone
-        "render_control": 4,
+        "render_table": 4,
         "write_report": 1,
     }
     assert planned(directory, configs=configs) == expected
@@ -140,11 +140,11 @@ def test_a_run_without_the_report_has_snakemakes_own(controlled):
 EDITS = {
     "another draw": (
         {"methods": {"random-lape-1": {"seed": 9}}},
-        {"identify_neurons": 1, "evaluate": 1, "render_control": 1, "write_report": 1},
+        {"identify_neurons": 1, "evaluate": 1, "render_table": 1, "write_report": 1},
     ),
     "a method less": (
         {"tables": {"split_half": {"methods": ["lape-set1"]}}},
-        {"render_control": 1, "write_report": 1},
+        {"render_table": 1, "write_report": 1},
     ),
     "statistics.site": ({"statistics": {"site": "act"}, "run": {"tables": ["split_half"]}}, {"write_report": 1}),
 }

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from snakemake_calls import ROOT, SMALLEST, job_counts, parse, planned
 
 from langneurons.config.load import Config
+from langneurons.sections.registered import Registered
 
 DOCUMENT = (ROOT / "docs/invalidation.md").read_text(encoding="utf-8")
 
@@ -36,6 +37,10 @@ def _keys_of(annotation, path: str) -> Iterator[str]:
 
 def _forms(annotation) -> Iterator[type[BaseModel]]:
     """The sections that a union, with or without its discriminator, is of."""
+    registered = [part for part in get_args(annotation) if isinstance(part, Registered)]
+    if registered:
+        yield from registered[0].sections()
+        return
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for part in get_args(annotation):
@@ -69,7 +74,7 @@ def rerun_by(text: str, world: str) -> set[str]:
     found = rules(text).union(*(sets[name] for name in re.findall(r"\*([^*]+)\*", text)))
     if "render_table" in found and world == "hub":
         found.add("compare_with_paper")
-    if found & {"render_table", "render_control", "compare_with_paper", "draw_neurons", "draw_perplexity"}:
+    if found & {"render_table", "compare_with_paper", "draw_neurons", "draw_perplexity"}:
         found.add("write_report")
     return found
 

@@ -2,7 +2,9 @@
 
 import pytest
 
-from langneurons.report.findings import NONE, RANDOM, Count, against_none, against_random, paragraphs, sentences
+from langneurons.report.findings import findings_of, sentences
+from langneurons.tables.base import Count
+from langneurons.tables.findings import NONE, RANDOM
 
 
 def tsv(path, columns, *rows):
@@ -10,6 +12,18 @@ def tsv(path, columns, *rows):
     lines = [columns, *([("" if value is None else str(value)) for value in row] for row in rows)]
     path.write_text("\n".join("\t".join(line) for line in lines) + "\n", encoding="utf-8")
     return path
+
+
+def against_none(path):
+    return findings_of(path.stem, "interventions", path).counts
+
+
+def against_random(path):
+    return findings_of(path.stem, "random_controls", path).counts
+
+
+def paragraph(kind, path):
+    return findings_of(path.stem, kind, path).paragraph
 
 
 @pytest.fixture
@@ -86,7 +100,7 @@ def test_the_answer_says_when_nothing_differs_and_when_nothing_was_compared():
 
 
 def test_a_paragraph_of_random_controls(controls):
-    ((heading, text),) = paragraphs({"controls": ("random_controls", controls), "xnli": ("interventions", controls)})
+    heading, text = paragraph("random_controls", controls)
     assert heading.endswith("random neurons? XQuAD")
     assert text.startswith("2 of 3 comparisons do more")
     assert "by 6.00 points" in text and "by 1.00 with" in text  # (10 + 2 + 6) / 3 and (1 + 1 + 1) / 3
@@ -98,7 +112,7 @@ def test_a_paragraph_of_split_halves(tmp_path):
     columns = ["model", "method", "language", "jaccard", "jaccard_random"]
     rows = [("M", "lape", "vi", 0.25, 0.01), ("M", "lape", "hi", 0.75, 0.02), ("M", "lape", "ur", None, None)]
     path = tsv(tmp_path / "split.tsv", columns, *rows)
-    ((heading, text),) = paragraphs({"split": ("split_half", path)})
+    heading, text = paragraph("split_half", path)
     assert heading == "Would the same neurons be found again?"
     assert "Over 2 sets" in text and "median Jaccard index of the two halves is 0.50" in text
     assert "from 0.25 (M, lape, vi) to 0.75 (M, lape, hi)" in text and "at most 0.020" in text
@@ -108,7 +122,7 @@ def test_a_paragraph_of_split_halves(tmp_path):
 def test_a_paragraph_of_the_relevance(tmp_path):
     columns = ["model", "method", "language", "ratio", "note"]
     path = tsv(tmp_path / "r.tsv", columns, ("M", "act", "vi", 12.0, ""), ("M", "act", "hi", 0.5, "noise"))
-    ((_, text),) = paragraphs({"r": ("relevance_spread", path)})
+    _, text = paragraph("relevance_spread", path)
     assert text.startswith("In 1 of 2 cases it does; the ratio of its spread to sampling noise goes from 0.5 to 12.")
     assert text.endswith("the ranking means nothing: M, act, hi.")
 
@@ -123,7 +137,7 @@ def test_a_paragraph_of_the_perplexity(tmp_path):
         ("vi", "ur", 0, 9),
     ]
     path = tsv(tmp_path / "p.tsv", columns, *(("M", "lape", *row) for row in rows))
-    ((_, text),) = paragraphs({"p": ("perplexity_change", path)})
+    _, text = paragraph("perplexity_change", path)
     assert "changes by +0.3000 bits per byte" in text and "by −0.1500 (means over 2 and 2 pairs)" in text
 
 

@@ -7,10 +7,13 @@ import pytest
 import yaml
 
 from langneurons.config.load import load_config
+from langneurons.config.table_checks import table_context
 from langneurons.experiment.condition import Condition, split_finetuning, split_intervention
-from langneurons.experiment.conditions import baselines, control_rows, table_conditions, table_rows
+from langneurons.experiment.conditions import table_conditions
 from langneurons.experiment.identification import method_inputs, method_languages, method_settings
 from langneurons.experiment.paths import Paths
+from langneurons.registry import entry
+from langneurons.tables import interventions
 
 ROOT = Path(__file__).parents[2]
 MODELS = ("llama-3.1-8b", "mistral-nemo")
@@ -24,6 +27,11 @@ def raw():
 @pytest.fixture(scope="module")
 def config(raw):
     return load_config(raw)
+
+
+def table_rows(config, name):
+    section = config.tables[name]
+    return entry("tables", section.kind).rows(section, table_context(config))
 
 
 # Base tables: a model and language has `none` once (the methods share it) and each other column twice,
@@ -55,7 +63,7 @@ def test_every_table_of_conditions_is_counted(config):
 
 @pytest.mark.parametrize("task", ["xnli", "xquad"])
 def test_every_intervention_has_its_three_random_controls(config, task):
-    rows = control_rows(config, f"{task}_random_controls")
+    rows = table_rows(config, f"{task}_random_controls")
     interventions = {c for c in table_conditions(config, f"{task}_all_interventions") if c.intervention != "none"}
     assert {row.own for row in rows} == interventions
     assert len(rows) == len(interventions) == 2 * 2 * 3 * 8
@@ -183,8 +191,10 @@ def test_rows_stand_in_print_order(config):
 
 
 def test_baselines_are_the_source_language_untouched(config):
-    assert baselines(config, "xquad") == [Condition(m, "xquad", "base", "en", "none") for m in MODELS]
-    assert baselines(config, "xnli_finetuning") == []
+    found = interventions.baselines(config.tables["xquad"], table_context(config))
+    assert found == [Condition(m, "xquad", "base", "en", "none") for m in MODELS]
+    assert set(found) <= set(table_conditions(config, "xquad"))
+    assert "en" not in {condition.language for condition in table_conditions(config, "xnli_finetuning")}
 
 
 @pytest.mark.parametrize(

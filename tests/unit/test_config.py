@@ -143,7 +143,7 @@ def test_every_table_of_the_reference_has_four_cells_a_row():
         "### methods, kind: lape\n",
         "### methods, kind: activation_probability\n",
         "### models, source: demo\n",
-        "### tables, kind: interventions or finetuning\n",
+        "### tables, kind: interventions\n",
         "### finetuning.xnli and finetuning.xquad\n",
     ],
 )

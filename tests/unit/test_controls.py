@@ -12,9 +12,14 @@ from langneurons.evaluation.significance import Predictions
 from langneurons.experiment.condition import Condition
 from langneurons.methods.activation_probability import select_by_relevance
 from langneurons.methods.mask import mask_from
-from langneurons.tables import controls
-from langneurons.tables.control_tables import write_control_table
+from langneurons.registry import entry
+from langneurons.tables.files import write_table
+from langneurons.tables.perplexity_change import perplexity_change
+from langneurons.tables.perplexity_file import PERPLEXITY, read_changes
+from langneurons.tables.random_controls import RANDOM_COLUMNS, random_controls
+from langneurons.tables.relevance_spread import relevance_spread
 from langneurons.tables.rows import ControlRow
+from langneurons.tables.split_half import split_half
 
 TITLES = {"m": "Model M"}
 
@@ -43,7 +48,7 @@ def frame_of(by_language, neurons=5):
         for r in rows
         for c, scores in zip((r.none, r.own, *r.random), by_language[r.language], strict=True)
     }
-    return controls.random_controls(rows, read.get, dict.fromkeys(read, neurons), ["accuracy"], TITLES)
+    return random_controls(rows, read.get, dict.fromkeys(read, neurons), ["accuracy"], TITLES)
 
 
 def scores(right, of=200, start=0):
@@ -55,7 +60,7 @@ def scores(right, of=200, start=0):
 def test_numbers_are_the_means_and_their_range():
     frame = frame_of({"vi": [scores(100), scores(60), scores(96), scores(98), scores(103)]})
     (line,) = frame.to_dict("records")
-    assert tuple(frame.columns) == controls.RANDOM_COLUMNS
+    assert tuple(frame.columns) == RANDOM_COLUMNS
     assert (line["model"], line["method"], line["language"], line["intervention"]) == ("Model M", "LAPE", "vi", "zero")
     assert (line["neurons"], line["draws"], line["metric"]) == (5, 3, "accuracy")
     assert (line["none"], line["own"], line["random_low"], line["random_high"]) == (50.0, 30.0, 48.0, 51.5)
@@ -113,7 +118,7 @@ def test_another_number_of_random_neurons_is_refused():
     rows = [row()]
     counts = {c: 5 for c in (rows[0].own, *rows[0].random)} | {rows[0].random[1]: 4}
     with pytest.raises(ValueError, match=r"m, vi: not as many random neurons .*zero@random-1: 4"):
-        controls.random_controls(rows, lambda c: predictions([1, 0]), counts, ["accuracy"], TITLES)
+        random_controls(rows, lambda c: predictions([1, 0]), counts, ["accuracy"], TITLES)
 
 
 def test_other_examples_are_refused_by_the_files_names():
@@ -124,7 +129,7 @@ def test_other_examples_are_refused_by_the_files_names():
         return predictions([1, 0], c.intervention, ("b", "a") if c.intervention.endswith("2") else ("a", "b"))
 
     with pytest.raises(ValueError, match=r"zero@lape and zero@random-2 hold other examples or another order"):
-        controls.random_controls(rows, read, counts, ["accuracy"], TITLES)
+        random_controls(rows, read, counts, ["accuracy"], TITLES)
 
 
 def test_the_level_decides_what_counts():
@@ -134,7 +139,7 @@ def test_the_level_decides_what_counts():
     rows, counts = [row()], dict.fromkeys((row().own, *row().random), 5)
     read = {c: predictions(none) for c in (rows[0].none, *rows[0].random)} | {rows[0].own: predictions(own)}
     found = [
-        controls.random_controls(rows, read.get, counts, ["accuracy"], TITLES, level=level)["differs_from_none"].item()
+        random_controls(rows, read.get, counts, ["accuracy"], TITLES, level=level)["differs_from_none"].item()
         for level in (0.95, 0.9)
     ]
     assert found == ["no", "yes"]
@@ -155,7 +160,7 @@ def halves(folder, even, odd):
 
 def test_halves_are_compared_language_by_language(tmp_path):
     even, odd = halves(tmp_path, [1, 2, 3], [2, 3, 4, 5])
-    frame = controls.split_half({("m", "lape"): (even, odd)}, TITLES)
+    frame = split_half({("m", "lape"): (even, odd)}, TITLES)
     assert frame["language"].tolist() == ["en", "vi"]
     assert frame.iloc[0][["neurons_even", "neurons_odd", "shared"]].tolist() == [0, 0, 0]
     assert frame["jaccard"].isna().tolist() == frame["jaccard_random"].isna().tolist() == [True, False]
@@ -176,7 +181,7 @@ def test_the_relevance_spread_tells_noise_from_a_ranking(tmp_path):
     relevance["hi"] = np.full(shape, 0.1)
     *_, details = select_by_relevance(relevance, dict.fromkeys(relevance, tokens), 0.01)
     path = write_mask(tmp_path / "mask", [], languages=list(relevance), details=details, method="act")
-    frame = controls.relevance_spread({("m", "act"): path}, TITLES).set_index("language")
+    frame = relevance_spread({("m", "act"): path}, TITLES).set_index("language")
     assert frame.loc["en", "ratio"] == pytest.approx(1, abs=0.1)
     noise = np.sqrt(0.1 * 0.9 / tokens)
     assert frame["sampling_noise"].tolist() == pytest.approx([noise] * 3, rel=0.05)
@@ -189,7 +194,7 @@ def test_the_relevance_spread_tells_noise_from_a_ranking(tmp_path):
 def test_a_mask_of_another_method_has_no_relevance(tmp_path):
     path = write_mask(tmp_path / "lape.parquet", [1], details={"tau": 0.5})
     with pytest.raises(ValueError, match=r"lape\.parquet: says nothing of the relevance"):
-        controls.relevance_spread({("m", "lape"): path}, TITLES)
+        relevance_spread({("m", "lape"): path}, TITLES)
 
 
 @pytest.fixture
@@ -202,7 +207,7 @@ def perplexities(tmp_path):
 
 
 def test_the_change_is_plain_and_in_bits_per_byte(perplexities):
-    frame = controls.perplexity_change({("m", "lape"): perplexities}, TITLES)
+    frame = perplexity_change({("m", "lape"): perplexities}, TITLES)
     pairs = list(zip(frame["language"], frame["zeroed"], strict=True))
     assert sorted(pairs) == [("en", "en"), ("en", "vi"), ("vi", "en"), ("vi", "vi")]
     own = frame.set_index(["language", "zeroed"]).loc[("vi", "vi")]
@@ -224,28 +229,28 @@ def test_the_change_is_plain_and_in_bits_per_byte(perplexities):
 def test_a_faulty_perplexity_file_is_named(perplexities, change, said):
     changed_tsv(perplexities, change)
     with pytest.raises(ValueError, match=rf"lape\.tsv: .*{said}"):
-        controls.read_changes(perplexities)
+        read_changes(perplexities)
 
 
 def test_files_of_another_job_are_named(perplexities, tmp_path):
     for key in (("other", "lape"), ("m", "act")):
         with pytest.raises(ValueError, match=r"lape\.tsv: (model is 'm'|method is 'lape'), '(other|act)' was expected"):
-            controls.perplexity_change({key: perplexities}, TITLES | {"other": "Other"})
+            perplexity_change({key: perplexities}, TITLES | {"other": "Other"})
     even, odd = halves(tmp_path, [1, 2], [2])
     with pytest.raises(ValueError, match=r"odd: half is 'odd', 'even' was expected"):
-        controls.split_half({("m", "lape"): (odd, even)}, TITLES)
+        split_half({("m", "lape"): (odd, even)}, TITLES)
 
 
 def test_the_columns_read_are_those_written():
-    assert {"language", "zeroed", "neurons", *controls.PERPLEXITY} <= set(COLUMNS)
+    assert {"language", "zeroed", "neurons", *PERPLEXITY} <= set(COLUMNS)
 
 
 # As printed
 
 
-def printed(tmp_path, frame, kind, **options):
+def printed(tmp_path, frame, kind, **params):
     """The header, the cells and the text of a table's Markdown; its TSV's rows."""
-    write_control_table(frame, tmp_path / "table", kind, **options)
+    write_table(frame, entry("tables", kind).text(params, frame), tmp_path / "table")
     text = (tmp_path / "table.md").read_text(encoding="utf-8")
     lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("|")]
     with (tmp_path / "table.tsv").open(encoding="utf-8", newline="") as file:
@@ -254,7 +259,9 @@ def printed(tmp_path, frame, kind, **options):
 
 def test_random_controls_as_printed(tmp_path):
     frame = frame_of({"vi": [scores(100), scores(60), scores(96), scores(98), scores(103)]})
-    header, body, text, rows = printed(tmp_path, frame, "random_controls", task="xnli")
+    header, body, text, rows = printed(
+        tmp_path, frame, "random_controls", task="xnli", metric=None, significance={"level": 0.95}
+    )
     line = dict(zip(header, body[0], strict=True))
     assert "Metric" not in header
     assert [line[name] for name in ("No Int", "Own", "Random", "Lowest", "Highest")] == [
@@ -272,16 +279,16 @@ def test_random_controls_as_printed(tmp_path):
 
 def test_a_missing_index_is_printed_as_missing(tmp_path):
     masks = halves(tmp_path, [1, 2], [2])
-    frame = controls.split_half({("m", "lape"): masks}, TITLES)
+    frame = split_half({("m", "lape"): masks}, TITLES)
     header, body, _, rows = printed(tmp_path, frame, "split_half")
     assert [cells[header.index("Jaccard")] for cells in body] == ["–", "0.500"]
     assert [row["jaccard"] for row in rows] == ["", "0.5"]
 
 
 def test_the_same_frame_gives_the_same_bytes(tmp_path, perplexities):
-    frame = controls.perplexity_change({("m", "lape"): perplexities}, TITLES)
+    frame = perplexity_change({("m", "lape"): perplexities}, TITLES)
     for name in ("one", "two"):
-        write_control_table(frame, tmp_path / name / "table", "perplexity_change")
+        write_table(frame, entry("tables", "perplexity_change").text({}, frame), tmp_path / name / "table")
     for ending in ("tsv", "md", "tex"):
         one, two = ((tmp_path / name / f"table.{ending}").read_bytes() for name in ("one", "two"))
         assert one == two

@@ -12,6 +12,7 @@ FLOORS = [
     {"artifacts"},
     {"hub", "sections"},
     {"experiment.condition", "config.faults"},
+    {"experiment.paths"},
     {"models"},
     {"activations", "corpus", "hub.access"},
     {"methods"},

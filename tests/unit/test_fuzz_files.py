@@ -32,7 +32,7 @@ from langneurons.finetuning.curves import read_curve, write_curve
 from langneurons.methods.mask import NeuronMask, mask_from
 from langneurons.models.loading import TOKENIZER, load_base, open_snapshot, seal_snapshot
 from langneurons.tables.condition_tables import read_metrics
-from langneurons.tables.controls import read_changes
+from langneurons.tables.perplexity_file import read_changes
 from langneurons.tables.uncertainty import agreeing
 from langneurons.tasks.files import read_task, write_task
 

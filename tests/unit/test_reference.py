@@ -11,10 +11,13 @@ import yaml
 from artifact_files import statistics_file
 
 from langneurons.config.load import load_config
-from langneurons.experiment.conditions import baselines, table_rows
+from langneurons.config.table_checks import table_context
+from langneurons.experiment.condition import Condition
+from langneurons.registry import entry
 from langneurons.tables import reference
 from langneurons.tables.captions import against_paper
-from langneurons.tables.condition_tables import condition_table, statistics_table, write_table
+from langneurons.tables.condition_tables import condition_table, condition_text, statistics_table
+from langneurons.tables.files import write_table
 
 ROOT = Path(__file__).parents[2]
 PAPER = ROOT / "src/langneurons/tables/paper"
@@ -29,6 +32,16 @@ TWICE = ("Llama 3.1", "Act Prob 90p", "", "vi")
 @pytest.fixture(scope="module")
 def config():
     return load_config(yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8")))
+
+
+def table_rows(config, name):
+    section = config.tables[name]
+    return entry("tables", section.kind).rows(section, table_context(config))
+
+
+def baselines(config, name):
+    params = entry("tables", config.tables[name].kind).params(config.tables[name], table_context(config))
+    return [Condition(**condition) for condition in params["baselines"]]
 
 
 def printed_rows(table):
@@ -75,7 +88,12 @@ def render(config, table, rows, stem):
     metric = "model_tokens" if spec.task == "xquad" else None
     finetuning, sources = spec.kind == "finetuning", baselines(config, table)
     frame = condition_table(rows, as_measured(config, table, rows), spec.task, metric, TITLES, finetuning, sources)
-    return write_table(frame, stem, spec.kind, "Caption", [])
+    return write_table(frame, condition_text(frame, 1, "Caption"), stem)
+
+
+def as_printed(frame):
+    """A table of statistics, and its text."""
+    return frame, entry("tables", "statistics").text({}, frame)
 
 
 def markdown(path):
@@ -145,7 +163,7 @@ def statistics(config, folder):
 
 
 def test_the_papers_statistics_come_back_cell_by_cell(config, tmp_path):
-    _, md, tex = write_table(statistics(config, tmp_path), tmp_path / "t", "statistics", "Caption", [])
+    _, md, tex = write_table(*as_printed(statistics(config, tmp_path)), tmp_path / "t")
     printed = printed_rows("activation_statistics")
     expected = [[*(k for k in key if k), *(f"{float(x):.4f}" for x in row.values())] for key, row in printed.items()]
     assert [list(line.values()) for line in markdown(md)] == expected
@@ -206,7 +224,7 @@ def test_the_papers_own_numbers_differ_in_nothing(config, tmp_path, table):
 
 
 def test_the_papers_own_statistics_differ_in_nothing(config, tmp_path):
-    tsv, _, _ = write_table(statistics(config, tmp_path), tmp_path / "t", "statistics", "", [])
+    tsv, _, _ = write_table(*as_printed(statistics(config, tmp_path)), tmp_path / "t")
     frame = reference.compare_with_paper(tsv, "activation_statistics", TITLES)
     assert list(frame.columns[:4]) == ["model", "model_key", "language", "statistic"]
     assert dict(zip(frame["model_key"], frame["model"], strict=True)) == TITLES

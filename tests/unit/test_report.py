@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import pytest
 from report_pieces import FIGURES, SOURCES, TABLES, body, write_pieces
 
+from langneurons.registry import entries, entry
 from langneurons.report import page as report
 
 
@@ -112,9 +113,23 @@ def test_the_counts_are_written_as_they_are_shown(pieces, tmp_path):
     ]
 
 
-@pytest.mark.parametrize("kind", sorted({kind for kind, _ in TABLES.values()}))
+@pytest.mark.parametrize("kind", entries("tables"))
 def test_every_kind_of_table_has_its_caption(kind):
-    assert "<p>" in report.caption(SOURCES, "table.rst", params={"table": {"kind": kind}})
+    """One paragraph, as the report shows it."""
+    shown = report.caption(SOURCES, "table.rst", params={"meaning": entry("tables", kind).MEANING})
+    assert shown.count("<p>") == 1 and len(shown) > 100
+
+
+def test_every_kind_is_in_the_report(pieces):
+    assert {kind for kind, _ in TABLES.values()} == {None, *entries("tables")}
+
+
+def test_without_figures_the_page_has_no_section_of_them(pieces):
+    pieces["figures"] = {kind: [] for kind in FIGURES}
+    page = report.report_page(body(pieces), SOURCES)
+    assert '<section id="figures">' not in page
+    assert not any(heading in page for heading in report.HEADINGS.values())
+    assert '<section id="tables">' in page
 
 
 @pytest.mark.parametrize("name", list(report.HEADINGS))

@@ -20,7 +20,14 @@ from markdown_it import MarkdownIt
 
 import langneurons
 from langneurons.experiment.condition import Condition
-from langneurons.tables.condition_tables import NO_NEURON, condition_table, read_metrics, statistics_table, write_table
+from langneurons.tables.condition_tables import (
+    NO_NEURON,
+    condition_table,
+    condition_text,
+    read_metrics,
+    statistics_table,
+)
+from langneurons.tables.files import write_table
 from langneurons.tables.formats import to_latex, to_markdown
 from langneurons.tables.rows import Row
 
@@ -225,7 +232,7 @@ def test_what_differs_is_marked(tmp_path):
     metrics[rows[0].cells["zero"]] |= {"exact_match_p_holm": 0.05, "f1_p_holm": 0.051}
     metrics[rows[1].cells["zero"]] |= {"exact_match_p_holm": 0.2, "f1_p_holm": 0.0}
     table = condition_table(rows, metrics, "xquad", "mlqa", TITLES, False, [])
-    write_table(table, tmp_path / "t", "interventions", "", [], alpha=0.05)
+    write_table(table, condition_text(table, 1, "", alpha=0.05), tmp_path / "t")
     cells = [line[4:] for line in markdown_cells(tmp_path / "t.md")[1]]
     assert cells == [["1.0 (2.0)", "1.0\\* (2.0)"], ["1.0 (2.0)", "1.0 (2.0\\*)"]]
     assert r"vi & 5 & 1.0 (2.0) & 1.0$^{*}$ (2.0) \\" in (tmp_path / "t.tex").read_text()
@@ -312,7 +319,7 @@ def paper_table():
 
 
 def test_paper_table_gives_its_printed_cells(tmp_path):
-    write_table(paper_table(), tmp_path / "xnli", "interventions", "XNLI", [])
+    write_table(paper_table(), condition_text(paper_table(), 1, "XNLI"), tmp_path / "xnli")
     header, body = markdown_cells(tmp_path / "xnli.md")
     assert header == ["Model", "Method", "EL", "Neurons", "No Int", "Int Mean", "Int P90", "Int 0", "Int P10"]
     assert body == [[TITLES[m], c, k, "7", *cells.split()] for (m, c, k), cells in TABLE1.items()]
@@ -329,7 +336,7 @@ def test_tsv_reads_back_exactly(tmp_path):
     metrics = {rows[0].cells["none"]: measured(100 / 3), rows[0].cells["zero"]: measured(0.0, 12)}
     metrics[baseline] = measured(200 / 3, 0)
     table = condition_table(rows, metrics, "xnli", None, TITLES, False, [baseline])
-    write_table(table, tmp_path / "t", "interventions", "", [])
+    write_table(table, condition_text(table, 1, ""), tmp_path / "t")
     assert (tmp_path / "t.tsv").read_bytes().decode() == (
         "model\tmodel_key\tmethod\tmethod_key\tlanguage\tneurons\tnone\tzero\n"
         "Llama 3.1\tllama\t\t\ten\t\t66.66666666666667\t\n"
@@ -350,7 +357,7 @@ def test_pairs_marks_missing_and_notes(tmp_path):
         baseline: counts | scores | {"neurons": 0},
     }
     table = condition_table(rows, metrics, "xquad", "mlqa", TITLES, False, [baseline])
-    paths = write_table(table, tmp_path / "t", "interventions", "A & B", ["50 % of {x}_y | z"])
+    paths = write_table(table, condition_text(table, 1, "A & B", ["50 % of {x}_y | z"]), tmp_path / "t")
     assert paths == [f"{tmp_path}/t.{ending}" for ending in ("tsv", "md", "tex")]
     assert markdown_cells(tmp_path / "t.md")[1] == [
         ["Llama 3.1", "", "en", "–", "41.0 (73.5)", "–"],
@@ -368,7 +375,7 @@ def test_pairs_marks_missing_and_notes(tmp_path):
 
 
 def test_no_mark_and_no_note_without_cause(tmp_path):
-    write_table(paper_table(), tmp_path / "t", "interventions", "XNLI", [])
+    write_table(paper_table(), condition_text(paper_table(), 1, "XNLI"), tmp_path / "t")
     for ending in ("md", "tex"):
         text = (tmp_path / f"t.{ending}").read_text()
         assert NO_NEURON not in text
@@ -379,7 +386,7 @@ def test_finetuning_layout_of_the_random_table(tmp_path):
     rows = [row("llama", "Random", "vi", ("none",), finetuning="vi@random", neurons="vi")]
     table = condition_table(rows, {rows[0].cells["none"]: measured(80.1)}, "xnli", None, TITLES, True, [])
     assert table["neurons"].isna().all()
-    write_table(table, tmp_path / "t", "finetuning", "Random", [])
+    write_table(table, condition_text(table, 1, "Random"), tmp_path / "t")
     assert markdown_cells(tmp_path / "t.md") == (
         ["Model", "Method", "FTL", "EL", "No Int"],
         [["Llama 3.1", "Random", "vi", "vi", "80.1"]],
@@ -389,7 +396,7 @@ def test_finetuning_layout_of_the_random_table(tmp_path):
 def test_statistics_layout(tmp_path):
     path = write_statistics(tmp_path / "a.parquet", mean=[-0.26214], p75=[-0.04931], positive=[0.25])
     table = statistics_table({("llama", "en"): path}, ["mean", "p75", "positive"], TITLES)
-    write_table(table, tmp_path / "t", "statistics", "Statistics", [])
+    write_table(table, condition_text(table, 4, "Statistics"), tmp_path / "t")
     header, body = markdown_cells(tmp_path / "t.md")
     assert header == ["Model", "EL", "Mean", "P75", "Positive"]
     assert body == [["Llama 3.1", "en", "-0.2621", "-0.0493", "0.2500"]]
@@ -398,7 +405,7 @@ def test_statistics_layout(tmp_path):
 
 def test_latex_braces_balance_and_columns_agree(tmp_path):
     frame = paper_table().assign(model="50% {of} \\a_b & #1 $x$ ~ ^")
-    write_table(frame, tmp_path / "t", "interventions", "c_%", [])
+    write_table(frame, condition_text(frame, 1, "c_%"), tmp_path / "t")
     latex = (tmp_path / "t.tex").read_text()
     assert r"50\% \{of\} \textbackslash{}a\_b \& \#1 \$x\$ \textasciitilde{} \textasciicircum{}" in latex
     bare = re.sub(r"\\[{}\\&%$#_]", "", latex)
@@ -411,20 +418,19 @@ def test_latex_braces_balance_and_columns_agree(tmp_path):
 
 def test_same_input_same_bytes_and_nothing_left_over(tmp_path):
     for folder in ("a", "b"):
-        write_table(paper_table(), tmp_path / folder / "t", "interventions", "XNLI", ["note"])
+        write_table(paper_table(), condition_text(paper_table(), 1, "XNLI", ["note"]), tmp_path / folder / "t")
     for ending in ("tsv", "md", "tex"):
         assert (tmp_path / "a" / f"t.{ending}").read_bytes() == (tmp_path / "b" / f"t.{ending}").read_bytes()
     assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["t.md", "t.tex", "t.tsv"]
 
 
-def test_unknown_kind(tmp_path):
-    with pytest.raises(ValueError, match="'xnli': write one of interventions, finetuning, statistics"):
-        write_table(paper_table(), tmp_path / "t", "xnli", "", [])
-    assert not list(tmp_path.iterdir())
-
-
 def test_importing_stays_light():
-    code = "import sys, langneurons.tables.condition_tables; print({'pandas', 'pyarrow', 'torch'} & set(sys.modules))"
+    """Of the entries too: they are imported when the workflow is parsed."""
+    code = (
+        "import sys, langneurons.tables.condition_tables; from langneurons.registry import entries, entry; "
+        "found = [entry('tables', name) for name in entries('tables')]; assert len(found) == 7; "
+        "print({'pandas', 'pyarrow', 'torch'} & set(sys.modules))"
+    )
     environment = os.environ | {"PYTHONPATH": str(Path(langneurons.__file__).parents[1])}
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert found.stdout.strip() == "set()"

@@ -76,9 +76,8 @@ def test_the_paper_is_planned_whole(dry_run, config):
         "measure_perplexity": models * 3,
         "draw_neurons": models * 3,
         "draw_perplexity": models * 3,
-        "render_table": 8,
+        "render_table": 8 + 5,  # of the paper, and of controls
         "compare_with_paper": 8,
-        "render_control": 5,
         "write_report": 1,
     }
 

@@ -26,29 +26,3 @@ rule identify_half_neurons:
         "Neurons of {wildcards.model} by {wildcards.method}, on the {wildcards.half} shards"
     script:
         "../scripts/identify_half_neurons.py"
-
-
-rule render_control:
-    input:
-        unpack(of(published.control_input)),
-    output:
-        tsv=report(paths.table(ending="tsv"), caption="../report/table.rst", category="Tables"),
-        md=paths.table(ending="md"),
-        tex=paths.table(ending="tex"),
-    log:
-        paths.log("render_table", "{table}"),
-    wildcard_constraints:
-        table=one_of(name for name, table in settings.tables.items() if table.kind in published.CONTROL_KINDS),
-    conda:
-        "../../environment.yml"
-    params:
-        version=version_of("render_control"),
-        table=of(published.control_params),
-    message:
-        "Table {wildcards.table}"
-    script:
-        "../scripts/render_control.py"
-
-
-localrules:
-    render_control,

@@ -10,13 +10,12 @@ rule render_table:
         tex=paths.table(ending="tex"),
     log:
         paths.log("render_table", "{table}"),
-    wildcard_constraints:
-        table=one_of(name for name, table in settings.tables.items() if table.kind not in published.CONTROL_KINDS),
     conda:
         "../../environment.yml"
     params:
         version=version_of("render_table"),
         table=of(published.table_params),
+        meaning=of(published.table_meaning),
     message:
         "Table {wildcards.table}"
     script:
@@ -38,9 +37,7 @@ rule compare_with_paper:
     params:
         version=version_of("compare_with_paper"),
         titles=of(published.table_titles),
-        kind=of(published.table_kind),
-        task=of(published.table_task),
-        metric=of(published.table_metric),
+        table=of(published.comparison_params),
         level=settings.significance.level,
     message:
         "Table {wildcards.table} beside the paper's"

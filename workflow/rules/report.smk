@@ -15,8 +15,7 @@ rule write_report:
         figures=[
             paths.figure(kind, model, method, "svg")
             for kind in published.FIGURE_KINDS
-            for model in settings.run.models
-            for method in settings.figures.methods
+            for model, method in published.drawn_methods(settings)
         ],
     output:
         page=paths.report("index.html"),
@@ -32,11 +31,7 @@ rule write_report:
         tables=published.report_tables(settings),
         level=settings.significance.level,
         kinds=published.FIGURE_KINDS,
-        labels=[
-            f"{settings.models[model].title}, {method}"
-            for model in settings.run.models
-            for method in settings.figures.methods
-        ],
+        labels=[f"{settings.models[model].title}, {method}" for model, method in published.drawn_methods(settings)],
         miniature=any(settings.models[model].source == "demo" for model in settings.run.models),
     message:
         "The report"

@@ -6,19 +6,17 @@ from langneurons.runner.jobs import job
 
 with job(snakemake.log[0]):
     from langneurons.tables import captions, reference
-    from langneurons.tables.condition_tables import DECIMALS
 
     p, table = snakemake.params, snakemake.wildcards.table
     frame = reference.compare_with_paper(snakemake.input[0], table, p.titles)
     number = reference.TABLES.index(table) + 1
     inside = frame["inside"].dropna().tolist()
     lacking = reference.missing_numbers(snakemake.input[0], table, p.titles)
-    what = captions.STATISTICS if p.kind == "statistics" else captions.caption(p.task, p.kind)[0]
     reference.write_comparison(
         frame,
         Path(snakemake.output.tsv).with_suffix(""),
-        DECIMALS[p.kind],
+        p.table["decimals"],
         p.level,
-        f"{what.removesuffix('.')}: ours and Table {number} of the paper.",
-        captions.against_paper(number, inside, lacking, p.level, p.metric),
+        f"{p.table['caption'].removesuffix('.')}: ours and Table {number} of the paper.",
+        captions.against_paper(number, inside, lacking, p.level, p.table["metric"]),
     )

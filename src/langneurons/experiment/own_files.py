@@ -9,7 +9,6 @@ from langneurons.config.load import Config
 from langneurons.experiment.condition import split_intervention
 from langneurons.experiment.conditions import table_conditions
 from langneurons.experiment.identification import text_languages
-from langneurons.sections import StatisticsTable
 
 Own = tuple[str, str]
 """A key of the configuration and the path that it gives."""
@@ -75,8 +74,7 @@ def _languages(config: Config) -> set[str]:
     for method in dict.fromkeys([*config.figures.methods, *_methods(config)]):
         needed |= text_languages(config, method)
     for name in config.run.tables:
-        if isinstance(config.tables[name], StatisticsTable):
-            needed |= set(config.tables[name].languages)
+        needed |= set(config.tables[name].texts())
     return needed
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from langneurons.experiment.condition import Condition
 
-if TYPE_CHECKING:
-    from langneurons.config.load import Config
+
+class Roots(Protocol):
+    """The two directories of a configuration."""
+
+    results: str
+    resources: str
 
 
 def condition_of(path: str) -> Condition:
@@ -128,6 +132,6 @@ class Paths:
         return "/".join([self.results, "benchmarks", *parts]) + ".tsv"
 
 
-def paths_of(config: Config) -> Paths:
+def paths_of(config: Roots) -> Paths:
     """The paths of an experiment."""
     return Paths(config.results, config.resources)

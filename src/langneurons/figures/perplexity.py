@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from langneurons.figures.neurons import change_matrix
-from langneurons.tables.controls import read_changes
+from langneurons.tables.perplexity_file import read_changes
 
 if TYPE_CHECKING:
     import altair as alt
@@ -22,7 +22,7 @@ def bits_per_byte_change(
     """Matrix: change of the bits per byte of a text (column) with the neurons of a language (row) at zero.
 
     The method is the name of the file; the colours are those of ``figures.perplexity_change``. Raises ValueError
-    naming the file as ``controls.read_changes``.
+    naming the file as ``perplexity_file.read_changes``.
     """
     changes = []
     for row in read_changes(tsv_path, expected):

@@ -12,7 +12,10 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from langneurons.files import write_atomically
-from langneurons.report.findings import QUESTION, Count, against_none, against_random, paragraphs, sentences
+from langneurons.registry import entry
+from langneurons.report.findings import QUESTION, Tables, findings_of, sentences
+from langneurons.tables.base import Count
+from langneurons.tables.reference import MEANING as BESIDE_THE_PAPER
 
 TITLE = "Language-specific neurons and cross-lingual transfer"
 HEADINGS = {
@@ -25,15 +28,9 @@ HEADINGS = {
 _LINE = 4_000  # characters of a line of an embedded image
 
 
-def count_differences(tables: Mapping[str, tuple[str, str | os.PathLike]], alpha: float = 0.05) -> list[Count]:
-    """What each table says against no intervention and against random neurons. ``tables``: name -> (kind, TSV)."""
-    counts: list[Count] = []
-    for kind, path in tables.values():
-        if kind in ("interventions", "finetuning"):
-            counts += against_none(path, alpha)
-        elif kind == "random_controls":
-            counts += against_random(path)
-    return counts
+def count_differences(tables: Tables, alpha: float = 0.05) -> list[Count]:
+    """What each table says against no intervention and against random neurons."""
+    return [count for name, table in tables.items() for count in findings_of(name, *table, alpha).counts]
 
 
 def write_answer(counts: Iterable[Count], path: str | os.PathLike) -> None:
@@ -47,7 +44,7 @@ def write_answer(counts: Iterable[Count], path: str | os.PathLike) -> None:
 
 
 def report_body(
-    tables: Mapping[str, tuple[str, str | os.PathLike]],
+    tables: Tables,
     figures: Mapping[str, list[tuple[str, str | os.PathLike]]],
     sources: str | os.PathLike,
     miniature: bool,
@@ -55,14 +52,15 @@ def report_body(
 ) -> str:
     """The report as a piece of HTML: style, question, answer, tables and figures, all inside it.
 
-    ``tables``: name -> (kind, TSV); the Markdown beside the TSV is what is shown. ``figures``: kind -> (label, SVG)
-    of each. ``sources``: directory of the templates and captions (``workflow/report``). ``miniature``: say that the
-    numbers are the demo's. ``alpha``: the largest p-value that counts as a difference. ValueError naming the file for
-    a table that is no rendered one.
+    ``tables``: the Markdown beside each TSV is what is shown. ``figures``: kind -> (label, SVG) of each; without any,
+    the page has no section of figures. ``sources``: directory of the templates and captions (``workflow/report``).
+    ``miniature``: say that the numbers are the demo's. ``alpha``: the largest p-value that counts as a difference.
+    ValueError naming the file for a table that is no rendered one.
     """
     from markupsafe import Markup
 
-    counts = count_differences(tables, alpha)
+    findings = [findings_of(name, *table, alpha) for name, table in tables.items()]
+    counts = [count for found in findings for count in found.counts]
     template = _environment(sources).get_template("body.html.jinja2")
     return template.render(
         style=Markup(_read(sources, "style.css")),
@@ -72,9 +70,9 @@ def report_body(
         answer=sentences(counts),
         counts=counts,
         alpha=f"{alpha:g}",
-        paragraphs=paragraphs(tables),
+        paragraphs=[found.paragraph for found in findings if found.paragraph],
         tables=[_table(name, kind, path, sources) for name, (kind, path) in tables.items()],
-        figures=[_figures(kind, found, sources) for kind, found in figures.items()],
+        figures=[_figures(kind, found, sources) for kind, found in figures.items() if found],
     )
 
 
@@ -93,10 +91,11 @@ def caption(sources: str | os.PathLike, name: str, **snakemake: object) -> str:
     return publish_parts(text, writer="html5", settings_overrides={"report_level": 2, "halt_level": 2})["body"]
 
 
-def _table(name: str, kind: str, path: str | os.PathLike, sources: str | os.PathLike) -> dict:
+def _table(name: str, kind: str | None, path: str | os.PathLike, sources: str | os.PathLike) -> dict:
     from markdown_it import MarkdownIt
     from markupsafe import Markup
 
+    meaning = BESIDE_THE_PAPER if kind is None else entry("tables", kind).MEANING
     text = Path(path).with_suffix(".md").read_text(encoding="utf-8")
     heading, _, rest = text.partition("\n\n")
     if not (heading.startswith("**") and heading.endswith("**") and rest.startswith("|")):
@@ -106,7 +105,7 @@ def _table(name: str, kind: str, path: str | os.PathLike, sources: str | os.Path
     return {
         "name": name,
         "heading": Markup(markdown.renderInline(heading[2:-2])),
-        "meaning": Markup(caption(sources, "table.rst", params={"table": {"kind": kind}})),
+        "meaning": Markup(caption(sources, "table.rst", params={"meaning": meaning})),
         "content": Markup(content.replace("</table>", "</table></div>")),
         "rows": sum(line.startswith("|") for line in rest.splitlines()) - 2,
     }

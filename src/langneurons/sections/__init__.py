@@ -3,15 +3,7 @@
 from langneurons.sections.base import KEY, DirectoryPath, Language, ModelKey, Section, TableKey, Title
 from langneurons.sections.corpus import Activations, Corpus, DemoCorpus, FilesCorpus, HubCorpus, Perplexity, Statistics
 from langneurons.sections.models import DemoModel, FilesModel, HubModel, Model
-from langneurons.sections.tables import (
-    ConditionTable,
-    ControlTable,
-    Figures,
-    MethodTable,
-    Significance,
-    StatisticsTable,
-    Table,
-)
+from langneurons.sections.tables import Figures, MethodTable, Significance, Table, TableSection, TaskTable
 from langneurons.sections.tasks import (
     DemoTask,
     Evaluation,
@@ -29,8 +21,6 @@ from langneurons.sections.tasks import (
 __all__ = [
     "KEY",
     "Activations",
-    "ConditionTable",
-    "ControlTable",
     "Corpus",
     "DemoCorpus",
     "DemoModel",
@@ -55,9 +45,10 @@ __all__ = [
     "Significance",
     "SquadFiles",
     "Statistics",
-    "StatisticsTable",
     "Table",
     "TableKey",
+    "TableSection",
+    "TaskTable",
     "Tasks",
     "Title",
     "Xnli",

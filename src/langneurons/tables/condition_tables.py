@@ -1,4 +1,4 @@
-"""Tables: one-row metric files and statistics gathered into data frames, written as TSV, Markdown and LaTeX.
+"""Tables: one-row metric files and statistics gathered into data frames, and how they are printed.
 
 pandas and pyarrow are imported inside the functions, so that importing this module stays light.
 """
@@ -10,13 +10,12 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from langneurons.artifacts.tsv import read_tsv
 from langneurons.experiment.condition import Condition
-from langneurons.files import write_atomically
-from langneurons.tables.formats import MARK, printed, to_latex, to_markdown, to_tsv
+from langneurons.tables.base import Text
+from langneurons.tables.formats import MARK, printed
 from langneurons.tables.rows import Row
 from langneurons.tables.uncertainty import written
 
@@ -29,7 +28,6 @@ PERCENTAGES = {
     "xnli": ("accuracy",),
     "xquad": ("exact_match", "f1", "exact_match_model_tokens", "f1_model_tokens"),
 }
-DECIMALS = {"interventions": 1, "finetuning": 1, "statistics": 4}
 UNCERTAIN = ("_low", "_high", "_p", "_p_holm")
 NO_NEURON = "no neuron of this language: equal to no intervention"
 NO_METHOD = "Rows without a method: the source language without intervention."
@@ -139,39 +137,21 @@ def statistics_table(
     return pd.DataFrame(lines, columns=["model", "model_key", "language", *columns])
 
 
-def write_table(
-    frame: pandas.DataFrame,
-    stem: str | os.PathLike,
-    kind: Literal["interventions", "finetuning", "statistics"],
-    caption: str,
-    notes: Iterable[str] = (),
-    alpha: float = 0.05,
-) -> list[str]:
-    """Write ``stem`` + ``.tsv`` (full precision, nothing where a value is missing), ``.md`` and ``.tex``.
+def condition_text(
+    frame: pandas.DataFrame, decimals: int, caption: str, notes: Iterable[str] = (), alpha: float = 0.05
+) -> Text:
+    """A table as printed, ``frame`` as ``condition_table`` or ``statistics_table`` gives it.
 
-    ``frame`` as ``condition_table`` or ``statistics_table`` gives it. Markdown and LaTeX print one decimal (four for
-    kind ``statistics``), exact match and F1 in one cell as EM (F1), mark numbers whose ``_p_holm`` is at most
-    ``alpha`` and cells whose intervention had no neuron to act on, and end with ``notes``, a paragraph each. LaTeX
-    needs the package booktabs. Same input, same bytes. Returns the three paths. Raises ValueError for an unknown
-    ``kind``.
+    Numbers have ``decimals``; exact match and F1 share a cell as EM (F1); marked are numbers whose ``_p_holm`` is at
+    most ``alpha`` and cells whose intervention had no neuron to act on; a note for each mark precedes ``notes``.
     """
-    if kind not in DECIMALS:
-        raise ValueError(f"kind of table {kind!r}: write one of {', '.join(DECIMALS)}")
-    header, body = printed(frame, DECIMALS[kind], alpha)
+    header, body = printed(frame, decimals, alpha)
     notes = list(notes)
     if "method" in frame and (frame["method"] == "").any():
         notes.insert(0, NO_METHOD)
     if any(MARK in cell for line in body for cell in line):
         notes.insert(0, f"{MARK} {NO_NEURON}")
-    texts = {
-        "tsv": to_tsv(frame),
-        "md": to_markdown(header, body, caption, notes),
-        "tex": to_latex(header, body, caption, notes, label=Path(stem).name),
-    }
-    for ending, text in texts.items():
-        with write_atomically(f"{os.fspath(stem)}.{ending}") as partial:
-            partial.write_text(text, encoding="utf-8", newline="\n")
-    return [f"{os.fspath(stem)}.{ending}" for ending in texts]
+    return Text(header, body, caption, notes)
 
 
 # Reading

@@ -33,6 +33,11 @@ TABLES = (
 MODELS = {"Llama 3.1": "llama-3.1-8b", "Mistral Nemo": "mistral-nemo"}
 """The paper's names of the models: the configuration's keys."""
 
+MEANING = """\
+Our number, the paper's, and the difference; where ours has an interval, whether the paper's lies in it.
+"""
+"""What the report says above a table of ours beside the paper's."""
+
 LABELS = ("model", "method", "finetuned_neurons", "language")
 COLUMNS = ("ours", "low", "high", "theirs", "difference", "inside")
 PRINTED = {"exact_match": "EM", "f1": "F1"}

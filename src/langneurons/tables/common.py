@@ -1,0 +1,55 @@
+"""What several kinds of tables take from the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from langneurons.experiment.condition import Condition
+from langneurons.experiment.paths import paths_of
+from langneurons.sections.tables import MethodTable, TableSection, TaskTable
+from langneurons.tables.base import Context
+
+
+def models_of(section: TableSection, context: Context) -> list[str]:
+    """Models of a table, in order."""
+    return section.models or context.config.run.models
+
+
+def titles_of(section: TableSection, context: Context) -> dict[str, str]:
+    """Model -> its title, of a table's models."""
+    return {model: context.config.models[model].title for model in models_of(section, context)}
+
+
+def common_params(section: TableSection, context: Context) -> dict[str, Any]:
+    """What every table's layout depends on: its own section, and its models' titles."""
+    return section.model_dump() | {"titles": titles_of(section, context)}
+
+
+def task_of(section: TaskTable, context: Context) -> Any:
+    """The section of a table's task."""
+    return getattr(context.config.tasks, section.task)
+
+
+def languages_of(section: TaskTable, context: Context) -> list[str]:
+    """Target languages of a table, in order."""
+    return section.languages or task_of(section, context).languages
+
+
+def metric_of(section: TaskTable, context: Context) -> str | None:
+    """Which of its task's metrics a table prints; None where there is but one."""
+    return getattr(task_of(section, context), "metric", None)
+
+
+def condition_inputs(conditions: Iterable[Condition], context: Context) -> dict[str, list[str]]:
+    """The files of these conditions."""
+    paths, conditions = paths_of(context.config), list(conditions)
+    return {
+        "metrics": [paths.metrics(c) for c in conditions],
+        "predictions": [paths.predictions(c) for c in conditions],
+    }
+
+
+def pairs_of(section: MethodTable, context: Context) -> list[tuple[str, str]]:
+    """Model and method of each part of a table that goes by both."""
+    return [(model, method) for model in models_of(section, context) for method in section.methods]

@@ -1,0 +1,109 @@
+"""What the two kinds of tables of conditions share: rows of interventions, and how they are read and printed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from langneurons.experiment.condition import Condition
+from langneurons.sections.tables import TaskTable
+from langneurons.tables import captions
+from langneurons.tables.base import Context, Findings, Text
+from langneurons.tables.checks import INTERVENTIONS, task_checks, value_checks
+from langneurons.tables.common import common_params, languages_of, metric_of, models_of, task_of
+from langneurons.tables.findings import against_none
+from langneurons.tables.rows import Row
+
+if TYPE_CHECKING:
+    import pandas
+
+DECIMALS = 1
+
+
+def checks(name: str, section: TaskTable, context: Context) -> Iterator[tuple[str, str]]:
+    """Faults of the languages, comparisons and interventions."""
+    yield from task_checks(name, section, context)
+    yield from value_checks(section.interventions, INTERVENTIONS, f"tables.{name}", "interventions", context)
+
+
+def rows_of(section: TaskTable, context: Context, finetunings) -> list[Row]:
+    """Rows of a table, in print order.
+
+    ``finetunings(source, target, method)``: (label, fine-tuning) of each row of a model, comparison and language.
+    """
+    source, rows = task_of(section, context).source_language, []
+    for model in models_of(section, context):
+        for comparison in section.comparisons:
+            for language in languages_of(section, context):
+                method = context.config.comparisons[comparison][language]
+                for neurons, finetuning in finetunings(source, language, method):
+                    cells = {
+                        value: Condition(
+                            model, section.task, finetuning, language, value if value == "none" else f"{value}@{method}"
+                        )
+                        for value in section.interventions
+                    }
+                    rows.append(Row(model, comparison, neurons, language, cells))
+    return rows
+
+
+def params(section: TaskTable, context: Context, rows: list[Row], baselines: list[Condition]) -> dict[str, Any]:
+    """What the layout depends on: the section, its rows, the task's metric, and what its intervals are drawn with."""
+    config = context.config
+    chosen = common_params(section, context)
+    chosen["rows"] = [asdict(row) for row in rows]
+    chosen["baselines"] = [asdict(c) for c in baselines]
+    chosen["metric"] = metric_of(section, context)
+    chosen["significance"] = {"level": config.significance.level}
+    if section.task == "xquad":  # the one that draws
+        chosen["significance"] |= {"resamples": config.significance.resamples, "seed": config.seed}
+    return chosen
+
+
+def frame(params: Mapping[str, Any], inputs: Any, finetuning: bool) -> pandas.DataFrame:
+    """The measured conditions with their intervals and p-values: ``condition_tables.condition_table``."""
+    from langneurons.experiment.paths import condition_of
+    from langneurons.tables.condition_tables import condition_table, metric_columns, read_metrics
+    from langneurons.tables.uncertainty import with_uncertainty
+
+    task, metric = params["task"], params["metric"]
+    metrics = with_uncertainty(
+        read_metrics({condition_of(path): path for path in inputs.metrics}),
+        {condition_of(path): path for path in inputs.predictions},
+        metric_columns(task, metric).values(),
+        **params["significance"],
+    )
+    rows = [Row(**row | {"cells": {k: Condition(**c) for k, c in row["cells"].items()}}) for row in params["rows"]]
+    baselines = [Condition(**c) for c in params["baselines"]]
+    return condition_table(
+        rows,
+        metrics,
+        task=task,
+        metric=metric,
+        titles=params["titles"],
+        finetuning=finetuning,
+        baselines=baselines,
+    )
+
+
+def caption(params: Mapping[str, Any]) -> str:
+    """The task's metric and what the kind shows."""
+    return captions.caption(params["task"], params["kind"])[0]
+
+
+def text(params: Mapping[str, Any], frame: pandas.DataFrame) -> Text:
+    """The table as printed, with notes on its metric and on what its numbers can bear."""
+    from langneurons.tables.condition_tables import condition_text
+
+    caption, notes = captions.caption(params["task"], params["kind"], params["metric"])
+    significance = params["significance"]
+    columns = [name for name in frame.columns if name.endswith("_p_holm")]
+    adjusted = [float(p) for name in columns for p in frame[name].dropna()]
+    notes += captions.uncertainty(params["task"], adjusted, significance["level"], significance.get("resamples"))
+    return condition_text(frame, DECIMALS, caption, notes, alpha=1 - significance["level"])
+
+
+def findings(name: str, rows: list[dict[str, str]], alpha: float) -> Findings:
+    """What differs from no intervention."""
+    return Findings(against_none(name, rows, alpha), None)

@@ -1,0 +1,58 @@
+"""Zero-shot transfer of the fine-tuned base model, with each language's neurons set to a constant at test time."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from langneurons.experiment.condition import Condition
+from langneurons.sections.tables import TaskTable
+from langneurons.tables import condition_layout as layout
+from langneurons.tables.base import Context
+from langneurons.tables.common import condition_inputs, models_of, task_of
+from langneurons.tables.rows import Row
+
+ENTRY_OF = "tables"
+DECIMALS = layout.DECIMALS
+MEANING = """\
+The model is fine-tuned on the task's English training data and evaluated in the language EL. *No Int* is that model as
+it is. In the other columns every neuron of EL's mask (*Neurons* of them) is set to a constant at every token of the
+input and of the answer: to its own mean or percentile over EL's text in the corpus, or to 0. A star says that the
+number differs from *No Int* on the same examples; the TSV has its 95 % interval and its p-value.
+"""
+
+
+class Section(TaskTable):
+    """Zero-shot transfer of the base model: a row a language, a column an intervention."""
+
+    kind: Literal["interventions"]
+
+
+def rows(section: Section, context: Context) -> list[Row]:
+    """Rows of the table, in print order."""
+    return layout.rows_of(section, context, lambda source, target, method: [("", "base")])
+
+
+def baselines(section: Section, context: Context) -> list[Condition]:
+    """The source language without intervention: what a transfer is measured against."""
+    source = task_of(section, context).source_language
+    return [Condition(model, section.task, "base", source, "none") for model in models_of(section, context)]
+
+
+def conditions(section: Section, context: Context) -> list[Condition]:
+    wanted = {cell for row in rows(section, context) for cell in row.cells.values()}
+    return sorted(wanted | set(baselines(section, context)))
+
+
+def inputs(section: Section, context: Context) -> dict[str, list[str]]:
+    return condition_inputs(conditions(section, context), context)
+
+
+def params(section: Section, context: Context) -> dict[str, Any]:
+    return layout.params(section, context, rows(section, context), baselines(section, context))
+
+
+def frame(params, inputs):
+    return layout.frame(params, inputs, finetuning=False)
+
+
+checks, text, caption, findings = layout.checks, layout.text, layout.caption, layout.findings

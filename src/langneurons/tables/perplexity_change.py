@@ -1,0 +1,110 @@
+"""Change of perplexity with a language's neurons at zero, in bits per byte too."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from statistics import mean
+from typing import TYPE_CHECKING, Any, Literal
+
+from langneurons.experiment.condition import Condition
+from langneurons.experiment.paths import paths_of
+from langneurons.sections.tables import MethodTable
+from langneurons.tables.base import Context, Findings, Text
+from langneurons.tables.checks import method_checks
+from langneurons.tables.columns import columns_text
+from langneurons.tables.common import common_params, pairs_of
+from langneurons.tables.findings import number
+from langneurons.tables.perplexity_file import PERPLEXITY, read_changes
+
+if TYPE_CHECKING:
+    import pandas
+
+ENTRY_OF = "tables"
+MEANING = """\
+Perplexity of held-out text of one language with the neurons of one language set to 0, less its perplexity without. A
+positive change is worse text modelling; where the neurons are a language's own, its own text should suffer most.
+"""
+COLUMNS = {
+    "model": ("Model", ""),
+    "method": ("Method", ""),
+    "language": ("Text", ""),
+    "zeroed": ("Zeroed", ""),
+    "neurons": ("Neurons", "d"),
+    "perplexity_base": ("Perplexity", ".2f"),
+    "change": ("Change", "+.3f"),
+    "bits_per_byte_base": ("Bits/byte", ".3f"),
+    "bits_per_byte_change": ("Change, bits/byte", "+.4f"),
+}
+NOTES = (
+    "The same held-out text with and without. A change of perplexity grows with the perplexity itself and is over "
+    "the model's own tokens; bits per byte are over the text and compare between languages and models.",
+)
+
+
+class Section(MethodTable):
+    """Change of perplexity with each language's neurons at zero, plain and in bits per byte."""
+
+    kind: Literal["perplexity_change"]
+
+
+checks = method_checks
+
+
+def conditions(section: Section, context: Context) -> list[Condition]:
+    return []
+
+
+def inputs(section: Section, context: Context) -> dict[str, list[str]]:
+    paths = paths_of(context.config)
+    return {"perplexities": [paths.perplexity(*pair) for pair in pairs_of(section, context)]}
+
+
+def params(section: Section, context: Context) -> dict[str, Any]:
+    return common_params(section, context) | {"pairs": pairs_of(section, context)}
+
+
+def frame(params: Mapping[str, Any], inputs: Any) -> pandas.DataFrame:
+    return perplexity_change(dict(zip(map(tuple, params["pairs"]), inputs.perplexities, strict=True)), params["titles"])
+
+
+def perplexity_change(
+    paths: Mapping[tuple[str, str], str | os.PathLike], titles: Mapping[str, str]
+) -> pandas.DataFrame:
+    """Change of perplexity, plain (paper, section 4.2) and in bits per byte of text, which compares between languages.
+
+    ``paths``: (model, method) -> perplexity file. Columns: model, model_key, method, language (of the text), zeroed,
+    neurons, perplexity_base, change, bits_per_byte_base, bits_per_byte_change. ValueError naming the file for a missing
+    column or a value that is no number.
+    """
+    import pandas as pd
+
+    lines = []
+    for (model, method), path in paths.items():
+        for row in read_changes(path, {"model": model, "method": method}):
+            base, change, bits, zeroed = (row[name] for name in PERPLEXITY)
+            pair = (row["language"], row["zeroed"], row["neurons"])
+            lines.append((titles[model], model, method, *pair, base, change, bits, zeroed - bits))
+    names = ("perplexity_base", "change", "bits_per_byte_base", "bits_per_byte_change")
+    return pd.DataFrame(lines, columns=["model", "model_key", "method", "language", "zeroed", "neurons", *names])
+
+
+def caption(params: Mapping[str, Any]) -> str:
+    return "Change of perplexity with a language's neurons at zero, plain and in bits per byte of text."
+
+
+def text(params: Mapping[str, Any], frame: pandas.DataFrame) -> Text:
+    return columns_text(frame, COLUMNS, caption(params), list(NOTES))
+
+
+def findings(name: str, rows: list[dict[str, str]], alpha: float) -> Findings:
+    acting = [row for row in rows if row["neurons"] != "0"]
+    own = [number(r["bits_per_byte_change"]) for r in acting if r["language"] == r["zeroed"]]
+    other = [number(r["bits_per_byte_change"]) for r in acting if r["language"] != r["zeroed"]]
+    said = "No language that has neurons was measured on its own text and on others'."
+    if own and other:
+        said = (
+            f"With a language's neurons at zero the loss on its own text changes by {mean(own):+.4f} bits per byte, on "
+            f"the text of other languages by {mean(other):+.4f} (means over {len(own)} and {len(other)} pairs)."
+        ).replace("-", "−")
+    return Findings([], ("Does a language suffer most from losing its own neurons?", said))

@@ -1,0 +1,284 @@
+"""Interventions on a language's own neurons beside the same on as many random ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict
+from functools import cache
+from statistics import mean
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from langneurons.experiment.condition import Condition, split_intervention
+from langneurons.experiment.paths import condition_of
+from langneurons.sections.tables import TaskTable
+from langneurons.tables.base import Context, Count, Findings, Text
+from langneurons.tables.captions import METRICS
+from langneurons.tables.checks import INTERVENTIONS, known_comparisons, task_checks, value_checks
+from langneurons.tables.columns import columns_text
+from langneurons.tables.common import common_params, condition_inputs, languages_of, metric_of, models_of
+from langneurons.tables.findings import RANDOM, number, place
+from langneurons.tables.rows import ControlRow
+
+if TYPE_CHECKING:
+    import pandas
+
+    from langneurons.evaluation.significance import Predictions
+
+ENTRY_OF = "tables"
+MEANING = """\
+Would the same number of any neurons have done as much? Each intervention is repeated on random neurons, as many in each
+layer as the language's own; several draws. *Own - random* is the difference between the metric with the language's own
+neurons and its mean over the draws, on the same examples.
+"""
+COLUMNS = {
+    "model": ("Model", ""),
+    "method": ("Method", ""),
+    "language": ("EL", ""),
+    "intervention": ("Intervention", ""),
+    "metric": ("Metric", ""),
+    "neurons": ("Neurons", "d"),
+    "none": ("No Int", ".1f"),
+    "own": ("Own", ".1f"),
+    "random_mean": ("Random", ".1f"),
+    "random_low": ("Lowest", ".1f"),
+    "random_high": ("Highest", ".1f"),
+    "difference": ("Own - random", "+.1f"),
+    "p_random_holm": ("p", ".3f"),
+    "differs_from_none": ("Differs from none", ""),
+    "more_than_random": ("More than random", ""),
+}
+TASKS = {"xnli": "XNLI accuracy (%)", "xquad": "XQuAD exact match and F1 (%)"}
+NAMES = {"exact_match": "exact match", "f1": "F1"}
+NOTES = (
+    "Random: mean, lowest and highest over {draws} of random neurons, as many in each layer as the language's own.",
+    "p: own against the mean of the draws on the same examples, paired bootstrap, Holm-corrected over this table. "
+    "Differs from none: p at most {alpha} by McNemar's test (F1: paired bootstrap), Holm-corrected. More than "
+    "random: p at most {alpha}, beyond every draw, and further from no intervention than the draws' mean.",
+)
+RANDOM_COLUMNS = (
+    *("model", "model_key", "method", "method_key", "language", "intervention", "metric", "neurons", "draws"),
+    *("none", "own", "random_mean", "random_low", "random_high", "difference"),
+    *("p_none", "p_none_holm", "p_random", "p_random_holm", "differs_from_none", "more_than_random"),
+)
+
+
+class Section(TaskTable):
+    """Interventions on a language's own neurons beside the same on as many random ones."""
+
+    kind: Literal["random_controls"]
+    comparisons: list[str] = Field(
+        min_length=1, description="Keys of comparisons; the methods of kind random like them are their controls."
+    )
+    interventions: list[str] = Field(min_length=1, description="Interventions: mean, zero, p90 and the like.")
+
+
+def checks(name: str, section: Section, context: Context) -> Iterator[tuple[str, str]]:
+    yield from task_checks(name, section, context)
+    for where, comparison, members in known_comparisons(name, section, context):
+        if any(context.matched_to(method) for method in members.values() if method in context.config.methods):
+            yield where, f"comparison '{comparison}' is itself random; name one that is not"
+        elif not controls_of(comparison, context):
+            yield where, f"no method of kind random is like '{comparison}'; add one to methods"
+    plain = INTERVENTIONS - {"none"}
+    yield from value_checks(section.interventions, plain, f"tables.{name}", "interventions", context)
+
+
+def controls_of(comparison: str, context: Context) -> list[str]:
+    """Methods of random neurons, as many a layer as the comparison's: its controls, a seed each."""
+    return [method for method in context.config.methods if context.matched_to(method) == comparison]
+
+
+def rows(section: Section, context: Context) -> list[ControlRow]:
+    """Rows of the table, in print order."""
+    found = []
+    for model in models_of(section, context):
+        for comparison in section.comparisons:
+            controls = controls_of(comparison, context)
+            for language in languages_of(section, context):
+
+                def condition(intervention: str, model=model, language=language) -> Condition:
+                    return Condition(model, section.task, "base", language, intervention)
+
+                method = context.config.comparisons[comparison][language]
+                for value in section.interventions:
+                    own, none = condition(f"{value}@{method}"), condition("none")
+                    random = tuple(condition(f"{value}@{control}") for control in controls)
+                    found.append(ControlRow(model, comparison, language, value, none, own, random))
+    return found
+
+
+def conditions(section: Section, context: Context) -> list[Condition]:
+    return sorted({c for row in rows(section, context) for c in (row.none, row.own, *row.random)})
+
+
+def inputs(section: Section, context: Context) -> dict[str, list[str]]:
+    return condition_inputs(conditions(section, context), context)
+
+
+def params(section: Section, context: Context) -> dict[str, Any]:
+    config = context.config
+    return common_params(section, context) | {
+        "rows": [asdict(row) for row in rows(section, context)],
+        "metric": metric_of(section, context),
+        "significance": config.significance.model_dump() | {"seed": config.seed},
+    }
+
+
+def frame(params: Mapping[str, Any], inputs: Any) -> pandas.DataFrame:
+    from langneurons.tables.condition_tables import metric_columns, read_metrics
+    from langneurons.tables.uncertainty import agreeing
+
+    found = [
+        ControlRow(
+            **row
+            | {name: Condition(**row[name]) for name in ("none", "own")}
+            | {"random": tuple(Condition(**c) for c in row["random"])}
+        )
+        for row in params["rows"]
+    ]
+    metrics = read_metrics({condition_of(path): path for path in inputs.metrics})
+    neurons = {condition: values["neurons"] for condition, values in metrics.items()}
+    files = {condition_of(path): path for path in inputs.predictions}
+    names = metric_columns(params["task"], params["metric"]).values()
+    read = cache(lambda condition: agreeing(files[condition], condition, metrics[condition], names))
+    return random_controls(found, read, neurons, names, params["titles"], **params["significance"])
+
+
+def random_controls(
+    rows: Iterable[ControlRow],
+    predictions: Callable[[Condition], Predictions],
+    neurons: Mapping[Condition, int],
+    metrics: Iterable[str],
+    titles: Mapping[str, str],
+    level: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> pandas.DataFrame:
+    """Every intervention on a language's own neurons beside the same on random ones: a line a row and metric.
+
+    ``predictions(condition)`` reads a condition's scores, ``neurons`` says how many it overwrites, ``metrics`` are
+    names in the predictions; ``resamples`` and ``seed`` are the bootstrap's. Columns (``RANDOM_COLUMNS``): the metric
+    (percent) without intervention (``none``), with the own neurons, and with random ones: mean, lowest and highest of
+    the ``draws``; ``difference`` = own - random mean.
+    ``p_none``: own against none, McNemar or paired bootstrap (``significance.compare``). ``p_random``: own against the
+    mean of the draws, example by example, by paired bootstrap. Both Holm-corrected over the table (``*_holm``).
+    ``differs_from_none``: p_none_holm at most 1 - ``level``. ``more_than_random``: p_random_holm at most that, own
+    beyond all of the draws, and further from none than their mean is.
+
+    ValueError if the draws overwrite another number of neurons than the own mask, and for examples that differ.
+    """
+    import pandas as pd
+
+    from langneurons.evaluation.significance import holm
+
+    lines, metrics, alpha = [], list(metrics), 1 - level
+    for row in rows:
+        counts = {c.intervention: neurons[c] for c in (row.own, *row.random)}
+        if len(set(counts.values())) > 1:
+            said = ", ".join(f"{name}: {count}" for name, count in counts.items())
+            raise ValueError(f"{row.model}, {row.language}: not as many random neurons ({said}); evaluate them again")
+        none, own = predictions(row.none), predictions(row.own)
+        draws = [predictions(condition) for condition in row.random]
+        for name in metrics:
+            lines.append(
+                {
+                    "model": titles[row.model],
+                    "model_key": row.model,
+                    "method": row.comparison,
+                    "method_key": split_intervention(row.own.intervention)[1],
+                    "language": row.language,
+                    "intervention": row.intervention,
+                    "metric": name.removesuffix("_model_tokens"),
+                    "neurons": neurons[row.own],
+                    "draws": len(draws),
+                    **_against_random(none, own, draws, name, resamples, seed),
+                }
+            )
+    frame = pd.DataFrame(lines, columns=[c for c in RANDOM_COLUMNS if c in lines[0]])
+    for name in ("p_none", "p_random"):
+        frame.insert(frame.columns.get_loc(name) + 1, f"{name}_holm", holm(frame[name].tolist()))
+    outside = (frame["own"] < frame["random_low"]) | (frame["own"] > frame["random_high"])
+    further = (frame["own"] - frame["none"]).abs() > (frame["random_mean"] - frame["none"]).abs()
+    frame["differs_from_none"] = _words(frame["p_none_holm"] <= alpha)
+    frame["more_than_random"] = _words((frame["p_random_holm"] <= alpha) & outside & further)
+    return frame[list(RANDOM_COLUMNS)]
+
+
+def _against_random(
+    none: Predictions, own: Predictions, draws: list[Predictions], metric: str, resamples: int, seed: int
+) -> dict[str, float]:
+    """One line's numbers, in percent, and its p-values, uncorrected."""
+    import numpy as np
+
+    from langneurons.evaluation.significance import compare, paired_bootstrap
+
+    values = [100 * float(p.scores[metric].mean()) for p in (none, own, *draws)]
+    for draw in draws:
+        if draw.ids != own.ids:
+            raise ValueError(f"{own.path} and {draw.path} hold other examples or another order; evaluate both again")
+    average = np.mean([draw.scores[metric] for draw in draws], axis=0)  # [examples]
+    return {
+        "none": values[0],
+        "own": values[1],
+        "random_mean": float(np.mean(values[2:])),
+        "random_low": min(values[2:]),
+        "random_high": max(values[2:]),
+        "difference": values[1] - float(np.mean(values[2:])),
+        "p_none": compare(own, none, metric, resamples, seed).p,
+        "p_random": paired_bootstrap(own.scores[metric], average, own.clusters, resamples, seed),
+    }
+
+
+def _words(flags: pandas.Series) -> list[str]:
+    return ["yes" if flag else "no" for flag in flags]
+
+
+def caption(params: Mapping[str, Any]) -> str:
+    return f"{TASKS[params['task']]}: interventions on the language's own neurons, and on as many random ones."
+
+
+def text(params: Mapping[str, Any], frame: pandas.DataFrame) -> Text:
+    draws = int(frame["draws"].max())
+    said = {"draws": f"{draws} draw{'s' if draws > 1 else ''}", "alpha": f"{1 - params['significance']['level']:g}"}
+    notes = [note.format(**said) for note in NOTES] + ([METRICS[params["metric"]]] if params["metric"] else [])
+    one = frame["metric"].nunique() == 1  # then the caption names it
+    columns = {name: spec for name, spec in COLUMNS.items() if not (name == "metric" and one)}
+    return columns_text(frame, columns, caption(params), notes)
+
+
+def findings(name: str, rows: list[dict[str, str]], alpha: float) -> Findings:
+    return Findings(_counts(name, rows), _paragraph(rows))
+
+
+def _counts(name: str, rows: list[dict[str, str]]) -> list[Count]:
+    """An intervention and metric each: what does more than random neurons."""
+    rows = [row for row in rows if row["neurons"] != "0"]
+    counts = []
+    for intervention, metric in dict.fromkeys((row["intervention"], row["metric"]) for row in rows):
+        compared = [row for row in rows if (row["intervention"], row["metric"]) == (intervention, metric)]
+        more = [row for row in compared if row["more_than_random"] == "yes"]
+        higher = sum(number(row["difference"]) > 0 for row in more)
+        values = (NAMES.get(metric, metric), intervention, len(compared), higher, len(more) - higher)
+        counts.append(Count(RANDOM, name, *values))
+    return counts
+
+
+def _paragraph(rows: list[dict[str, str]]) -> tuple[str, str]:
+    acting = [row for row in rows if row["neurons"] != "0"]
+    more = [row for row in acting if row["more_than_random"] == "yes"]
+    task = {"accuracy": "XNLI"}.get(rows[0]["metric"] if rows else "", "XQuAD")
+    said = [f"{len(more)} of {len(acting)} comparisons do more than on as many random neurons."]
+    if acting:
+        own = mean(abs(number(row["own"]) - number(row["none"])) for row in acting)
+        random = mean(abs(number(row["random_mean"]) - number(row["none"])) for row in acting)
+        said.append(
+            f"On average an intervention moves the metric by {own:.2f} points with the language's own neurons, and by "
+            f"{random:.2f} with random ones (mean over the draws)."
+        )
+    if more:
+        said.append("More than random: " + "; ".join(place(row) + f" {row['intervention']}" for row in more) + ".")
+    if len(acting) < len(rows):
+        said.append(f"{len(rows) - len(acting)} comparisons have no neuron to act on.")
+    return f"Does an intervention do more than on as many random neurons? {task}", " ".join(said)

@@ -1,0 +1,78 @@
+"""Activation statistics, averaged over all neurons of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from langneurons.config.faults import outside
+from langneurons.experiment.condition import Condition
+from langneurons.experiment.paths import paths_of
+from langneurons.sections.base import Language
+from langneurons.sections.tables import TableSection
+from langneurons.tables import captions
+from langneurons.tables.base import Context, Findings, Text
+from langneurons.tables.checks import STATISTICS, value_checks
+from langneurons.tables.common import common_params, models_of
+
+ENTRY_OF = "tables"
+DECIMALS = 4
+MEANING = """\
+Each statistic is taken of one neuron over all tokens of the language's text and then averaged over all neurons
+of the model. Percentiles come from exact counts in fixed bins, within 1/64 of their value (or 2⁻¹⁰).
+"""
+
+
+class Section(TableSection):
+    """Activation statistics, averaged over all neurons of a model: a row a language."""
+
+    kind: Literal["statistics"]
+    languages: list[Language] = Field(min_length=1, description="Languages, a row each.")
+    columns: list[str] = Field(min_length=1, description="Columns: mean, std, positive, p90 and the like.")
+
+    def texts(self) -> list[str]:
+        return self.languages
+
+
+def checks(name: str, section: Section, context: Context) -> Iterator[tuple[str, str]]:
+    yield from outside(section.languages, context.config.corpus.languages, f"tables.{name}.languages")
+    yield from value_checks(section.columns, STATISTICS, f"tables.{name}", "columns", context)
+
+
+def conditions(section: Section, context: Context) -> list[Condition]:
+    return []
+
+
+def inputs(section: Section, context: Context) -> dict[str, list[str]]:
+    paths, models = paths_of(context.config), models_of(section, context)
+    return {"statistics": [paths.statistics(model, language) for model in models for language in section.languages]}
+
+
+def params(section: Section, context: Context) -> dict[str, Any]:
+    statistics = context.config.statistics
+    facts = {"site": statistics.site, "estimate": statistics.estimate}
+    return common_params(section, context) | {"statistics": facts}
+
+
+def frame(params, inputs):
+    from langneurons.tables.condition_tables import statistics_table
+
+    paths = {(Path(path).parts[-3], Path(path).stem): path for path in inputs.statistics}
+    return statistics_table(paths, params["columns"], params["titles"], params["statistics"])
+
+
+def caption(params) -> str:
+    return captions.STATISTICS
+
+
+def text(params, frame) -> Text:
+    from langneurons.tables.condition_tables import condition_text
+
+    return condition_text(frame, DECIMALS, caption(params))
+
+
+def findings(name: str, rows: list[dict[str, str]], alpha: float) -> Findings:
+    return Findings([], None)
