@@ -221,7 +221,7 @@ def test_the_change_is_plain_and_in_bits_per_byte(perplexities):
     ("change", "said"),
     [
         (lambda lines: [line.rpartition("\t")[0] for line in lines], "no column bits_per_byte_zeroed"),
-        (lambda lines: [*lines, lines[1]], "stands there twice"),
+        (lambda lines: [*lines, lines[1]], "is duplicated"),
         (lambda lines: [lines[0], lines[1].rpartition("\t")[0] + "\tnan"], "no number"),
         (lambda lines: [lines[0], lines[1].rpartition("\t")[0] + "\t"], "no number"),
     ],

@@ -14,14 +14,14 @@ from langneurons.figures.neurons import (
     neuron_counts,
     neuron_layers,
     neuron_overlap,
-    perplexity_change,
     save_chart,
 )
+from langneurons.figures.perplexity import perplexity_change
 from langneurons.methods.mask import mask_from
 
 ENTRIES = {"vi": {0: [1, 4], 2: [7, 3, 5]}, "en": {0: [4], 1: [0], 2: [3, 5]}, "ur": {1: [1]}}
 LANGUAGES = ["vi", "en", "hi", "ur"]  # hi has no neuron
-COLUMNS = ("language", "zeroed", "neurons", "tokens", "change")
+COLUMNS = ("language", "zeroed", "neurons", "perplexity_base", "change", "bits_per_byte_base", "bits_per_byte_zeroed")
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -40,7 +40,7 @@ def write_mask(path, entries, languages, layers=3, neurons=8):
 
 def write_changes(path, changes):
     """``changes``: (zeroed, language of the text) -> change, as text or number."""
-    lines = [[text, zeroed, 5, 100, change] for (zeroed, text), change in changes.items()]
+    lines = [[text, zeroed, 5, 100, change, 1, 1] for (zeroed, text), change in changes.items()]
     return tsv_file(path, "\n".join("\t".join(map(str, line)) for line in [COLUMNS, *lines]))
 
 
@@ -108,7 +108,6 @@ def test_perplexity_rows_are_the_zeroed_language(tmp_path):
 
 def test_perplexity_labels(tmp_path):
     printed = {
-        "": "–",
         "0.0": "0",
         "-0.001": "0.00",
         "-1.2": "−1.20",
@@ -122,28 +121,30 @@ def test_perplexity_labels(tmp_path):
     changes = {("en", f"t{i}"): text for i, text in enumerate(printed)}
     chart = perplexity_change(write_changes(tmp_path / "m.tsv", changes), "", 300, 200)
     assert [r["label"] for r in values(chart)] == list(printed.values())
-    assert [r["change"] for r in values(chart)] == [float(text) if text else None for text in printed]
+    assert [r["change"] for r in values(chart)] == list(map(float, printed))
 
 
-@pytest.mark.parametrize("text", ["nan", "inf", "much"])
+@pytest.mark.parametrize("text", ["nan", "inf", "much", ""])
 def test_perplexity_refuses_what_is_no_number(tmp_path, text):
     path = write_changes(tmp_path / "m.tsv", {("en", "vi"): text})
-    with pytest.raises(ValueError, match=r"m\.tsv: text vi with en at zero: .* no number"):
+    with pytest.raises(ValueError, match=r"m\.tsv: text vi with en at zero has a value that is no number"):
         perplexity_change(path, "", 300, 200)
 
 
 def test_perplexity_refuses_wrong_files(tmp_path):
     path = write_changes(tmp_path / "m.tsv", {("en", "vi"): 1.0})
-    changed_tsv(path, lambda lines: [*lines, "vi\ten\t5\t100\t2.0"])
-    with pytest.raises(ValueError, match="twice"):
+    changed_tsv(path, lambda lines: [*lines, lines[-1]])
+    with pytest.raises(ValueError, match="is duplicated"):
         perplexity_change(path, "", 300, 200)
     tsv_file(path, "language\tzeroed\nvi\ten")
-    with pytest.raises(ValueError, match=r"m\.tsv: has no column neurons, change"):
+    with pytest.raises(ValueError, match=r"m\.tsv: has no column neurons, perplexity_base, change, bits"):
         perplexity_change(path, "", 300, 200)
 
 
 def test_a_figure_draws_the_model_and_method_asked_for(tmp_path, mask):
-    path = tsv_file(tmp_path / "m.tsv", "model\tmethod\tlanguage\tzeroed\tneurons\tchange\na\tlape\tvi\ten\t5\t1.0")
+    path = tsv_file(
+        tmp_path / "m.tsv", "\n".join(["\t".join(("model", "method", *COLUMNS)), "a\tlape\tvi\ten\t5\t10\t1.0\t1\t1"])
+    )
     perplexity_change(path, "", 300, 200, {"model": "a", "method": "lape"})
     with pytest.raises(ValueError, match=r"m\.tsv: model is 'a', 'b' was expected"):
         perplexity_change(path, "", 300, 200, {"model": "b", "method": "lape"})
@@ -270,7 +271,7 @@ def cells_and_numbers(path):
 @pytest.mark.parametrize("diagonal", [0.4, 500.0, 4e6])
 def test_every_number_contrasts_with_its_cell_and_fits(tmp_path, diagonal):
     languages = ["en", "bn", "hi", "ta", "te", "mr", "ur", "kn", "ml", "pa"]
-    changes = matrix(languages, diagonal) | {("ta", "en"): ""}
+    changes = matrix(languages, diagonal)
     entries = {code: {0: range(40 * i * i, 40 * i * i + 400 * i)} for i, code in enumerate(languages)}
     mask = write_mask(tmp_path / "m.parquet", entries, languages, neurons=9000)
     charts = [

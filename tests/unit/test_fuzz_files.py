@@ -26,7 +26,6 @@ from langneurons.corpus.packing import read_blocks, write_blocks
 from langneurons.evaluation.condition import write_condition
 from langneurons.evaluation.perplexity import perplexity_rows, write_perplexity
 from langneurons.experiment.condition import Condition
-from langneurons.figures.neurons import _read_changes
 from langneurons.finetuning.adapters import load_adapter, save_adapter
 from langneurons.finetuning.curves import read_curve, write_curve
 from langneurons.methods.mask import NeuronMask, mask_from
@@ -170,8 +169,7 @@ def perplexity(path, facts):
 
 
 def read_perplexity(path):
-    expected = {"model": "tiny", "method": "lape"}
-    return read_changes(path, expected), _read_changes(path, expected)
+    return read_changes(path, {"model": "tiny", "method": "lape"})
 
 
 CURVE = {"model": "tiny", "task": "xnli", "finetuning": "vi@lape"}

@@ -3,8 +3,8 @@
 from langneurons.runner.jobs import job
 
 with job(snakemake.log[0]):
-    from langneurons.figures.neurons import perplexity_change, save_chart
-    from langneurons.figures.perplexity import bits_per_byte_change
+    from langneurons.figures.neurons import save_chart
+    from langneurons.figures.perplexity import bits_per_byte_change, perplexity_change
 
     p, outputs = snakemake.params, snakemake.output
     facts = {"model": snakemake.wildcards.model, "method": snakemake.wildcards.method}

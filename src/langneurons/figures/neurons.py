@@ -1,4 +1,4 @@
-"""Figures: what a neuron mask or a perplexity table says, as Altair charts, and saving them byte for byte the same.
+"""Figures: what a neuron mask says, as Altair charts, the matrix of changes, and saving charts byte for byte the same.
 
 Every chart reads dark as much: colours run light to dark and are safe for colour-blind readers, and text in a cell is
 black or white by the luminance of the cell. ``width`` and ``height`` are pixels of the plotting area. ``expected``: the
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import html
 import json
-import math
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,7 +16,6 @@ from pathlib import Path
 import altair as alt
 import numpy as np
 
-from langneurons.artifacts.tsv import read_tsv
 from langneurons.files import write_atomically
 from langneurons.methods.mask import NeuronMask
 
@@ -25,7 +23,6 @@ FONT = "Liberation Sans, Arial, Helvetica, sans-serif"  # the first is part of v
 AMOUNT = alt.SchemeParams(name="viridis", extent=[1, 0])
 INK = "#31688e"
 NOTHING = "#f2f2f2"
-CHANGE = ("language", "zeroed", "neurons", "change")
 ENDINGS = (".svg", ".html", ".pdf")
 LESS = "\ue000less\ue000"
 """Stands for "<" while a page is made: within a script, ``</script>`` and ``<!--`` of a title would end it."""
@@ -102,26 +99,14 @@ def neuron_layers(
     return _finish(none + cells, title, lines, width, height)
 
 
-def perplexity_change(
-    tsv_path: str | os.PathLike, title: str, width: int, height: int, expected: Mapping[str, str] | None = None
-) -> alt.Chart:
-    """Matrix: change of perplexity of a text (column) with the neurons of a language (row) at zero.
-
-    The method is the name of the file. Orange is worse, blue better, pale no change. The scale is symmetric, linear
-    up to the median change and logarithmic beyond it, so that a large diagonal does not turn the rest pale. An empty
-    ``change`` is a grey cell with a dash. Raises ValueError naming the file for a missing column, a repeated pair or
-    a change that is no number.
-    """
-    lines = [f"Change of perplexity with a language's neurons at zero ({Path(tsv_path).stem})"]
-    return change_matrix(_read_changes(tsv_path, expected), title, lines, width, height, printed=0.01)
-
-
 def change_matrix(
     changes: list[dict], title: str, lines: list[str], width: int, height: int, printed: float
 ) -> alt.Chart:
-    """Matrix of ``changes``: dictionaries of language, zeroed, neurons, change (None: a grey cell) and its label.
+    """Matrix of ``changes``: dictionaries of language, zeroed, neurons, change and its label.
 
-    ``printed``: the smallest step that a label shows. The colours are those of ``perplexity_change``.
+    ``printed``: the smallest step that a label shows. Orange is worse, blue better, pale no change. The scale is
+    symmetric, linear up to the median change and logarithmic beyond it, so that a large diagonal does not turn the rest
+    pale.
     """
     zeroed = list(dict.fromkeys(row["zeroed"] for row in changes))
     texts = dict.fromkeys(row["language"] for row in changes)
@@ -183,43 +168,6 @@ def _flat(mask: NeuronMask, language: str) -> np.ndarray:
 def _band(channel: type[alt.X] | type[alt.Y], field: str, title: str, order: Iterable) -> alt.X | alt.Y:
     """A discrete axis that keeps ``order``."""
     return channel(field, type="ordinal", title=title, sort=list(order))
-
-
-def _read_changes(path: str | os.PathLike, expected: Mapping[str, str] | None) -> list[dict]:
-    """The perplexity file's rows: language, zeroed, neurons, change (None if empty) and the label to print."""
-    rows = read_tsv(path, CHANGE, expected)
-    changes = {}
-    for row in rows:
-        pair = row["zeroed"], row["language"]
-        where = f"{path}: text {pair[1]} with {pair[0]} at zero"
-        if pair in changes:
-            raise ValueError(f"{where} stands there twice; keep one row a pair")
-        try:
-            change = float(row["change"]) if row["change"] else None
-            neurons = int(row["neurons"])
-        except ValueError:
-            change, neurons = math.nan, 0
-        if change is not None and not math.isfinite(change):
-            raise ValueError(f"{where}: change or neurons is no number; measure the perplexity again")
-        values = (pair[1], pair[0], neurons, change)
-        changes[pair] = dict(zip(CHANGE, values, strict=True)) | {"label": _short(change)}
-    return list(changes.values())
-
-
-def _short(change: float | None) -> str:
-    """At most six characters that show the size: 0, 0.03, -1.20, 12.3, 4,321, 65k, 1.2M, 3e+12."""
-    if change is None:
-        return "–"
-    size = abs(change)
-    if change == 0:
-        return "0"
-    for limit, text in ((9.995, f"{change:.2f}"), (99.95, f"{change:.1f}"), (9999.5, f"{change:,.0f}")):
-        if size < limit:
-            return text.removeprefix("-") if float(text.replace(",", "")) == 0 else text.replace("-", "−")
-    for limit, text in ((999.5e3, f"{change / 1e3:.0f}k"), (99.95e6, f"{change / 1e6:.1f}M")):
-        if size < limit:
-            return text.replace("-", "−")
-    return f"{change:.0e}".replace("-", "−")
 
 
 def _ticks(most: int, count: int = 5) -> list[int]:

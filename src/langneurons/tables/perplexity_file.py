@@ -15,8 +15,7 @@ def read_changes(path: str | os.PathLike, expected: Mapping[str, str] | None = N
     """Rows of a perplexity file: language, zeroed, neurons (int) and the columns of ``PERPLEXITY`` (float).
 
     ``expected``: the ``model`` and ``method`` (keys) that it must be of. ValueError naming the file for one that is
-    damaged or of another model or method, a missing column, a value that is no number, or a pair that stands there
-    twice.
+    damaged or of another model or method, a missing column, a value that is no number, or a duplicate pair.
     """
     rows, seen = [], set()
     for row in read_tsv(path, ("language", "zeroed", "neurons", *PERPLEXITY), expected):
@@ -26,7 +25,7 @@ def read_changes(path: str | os.PathLike, expected: Mapping[str, str] | None = N
         except ValueError:
             numbers = {"change": math.nan}
         if pair in seen or not all(map(math.isfinite, numbers.values())):
-            what = "stands there twice" if pair in seen else "has a value that is no number"
+            what = "is duplicated" if pair in seen else "has a value that is no number"
             raise ValueError(f"{path}: text {pair[0]} with {pair[1]} at zero {what}; measure the perplexity again")
         seen.add(pair)
         rows.append({"language": pair[0], "zeroed": pair[1], **numbers})
