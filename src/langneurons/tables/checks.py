@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from langneurons.config.faults import unknown
 from langneurons.sections.tables import MethodTable, TaskTable
 from langneurons.tables.base import Context
-from langneurons.tables.common import languages_of, task_of
+from langneurons.tables.common import targets_of, task_of
 
 PERCENTILE = re.compile(r"^p(\d+(?:\.\d+)?)$")
 INTERVENTIONS = {"none", "mean", "zero"}
@@ -50,7 +50,7 @@ def task_checks(name: str, section: TaskTable, context: Context) -> Iterator[tup
         if comparison not in comparisons:
             yield place, unknown(comparison, list(comparisons), "comparison")
             continue
-        for language in languages_of(section, context):
+        for language in targets_of(section, context):
             if language not in comparisons[comparison]:
                 yield place, f"comparison '{comparison}' names no method for '{language}'; add it to comparisons"
     yield from _same_rows(section, context, f"{where}.comparisons")
@@ -58,7 +58,7 @@ def task_checks(name: str, section: TaskTable, context: Context) -> Iterator[tup
 
 def _same_rows(section: TaskTable, context: Context, where: str) -> Iterator[tuple[str, str]]:
     """Comparisons of one table that select the same neurons of a language: its rows would count twice."""
-    for language in languages_of(section, context):
+    for language in targets_of(section, context):
         first: list[tuple[dict, str, str]] = []
         for i, comparison in enumerate(section.comparisons):
             method = context.config.comparisons.get(comparison, {}).get(language)

@@ -31,7 +31,7 @@ def task_of(section: TaskTable, context: Context) -> Any:
     return getattr(context.config.tasks, section.task)
 
 
-def languages_of(section: TaskTable, context: Context) -> list[str]:
+def targets_of(section: TaskTable, context: Context) -> list[str]:
     """Target languages of a table, in order."""
     return section.languages or task_of(section, context).languages
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from langneurons.sections.tables import TaskTable
 from langneurons.tables import captions
 from langneurons.tables.base import Context, Findings, Text
 from langneurons.tables.checks import INTERVENTIONS, task_checks, value_checks
-from langneurons.tables.common import common_params, languages_of, metric_of, models_of, task_of
+from langneurons.tables.common import common_params, metric_of, models_of, targets_of, task_of
 from langneurons.tables.findings import against_none
 from langneurons.tables.rows import Row
 
@@ -27,7 +27,9 @@ def checks(name: str, section: TaskTable, context: Context) -> Iterator[tuple[st
     yield from value_checks(section.interventions, INTERVENTIONS, f"tables.{name}", "interventions", context)
 
 
-def rows_of(section: TaskTable, context: Context, finetunings) -> list[Row]:
+def rows_of(
+    section: TaskTable, context: Context, finetunings: Callable[[str, str, str], list[tuple[str, str]]]
+) -> list[Row]:
     """Rows of a table, in print order.
 
     ``finetunings(source, target, method)``: (label, fine-tuning) of each row of a model, comparison and language.
@@ -35,7 +37,7 @@ def rows_of(section: TaskTable, context: Context, finetunings) -> list[Row]:
     source, rows = task_of(section, context).source_language, []
     for model in models_of(section, context):
         for comparison in section.comparisons:
-            for language in languages_of(section, context):
+            for language in targets_of(section, context):
                 method = context.config.comparisons[comparison][language]
                 for neurons, finetuning in finetunings(source, language, method):
                     cells = {

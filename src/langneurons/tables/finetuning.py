@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -12,8 +12,11 @@ from langneurons.sections.tables import TaskTable
 from langneurons.tables import condition_layout as layout
 from langneurons.tables.base import Context
 from langneurons.tables.checks import known_comparisons
-from langneurons.tables.common import condition_inputs, languages_of, task_of
+from langneurons.tables.common import condition_inputs, targets_of, task_of
 from langneurons.tables.rows import Row
+
+if TYPE_CHECKING:
+    import pandas
 
 ENTRY_OF = "tables"
 DECIMALS = layout.DECIMALS
@@ -39,7 +42,7 @@ def checks(name: str, section: Section, context: Context) -> Iterator[tuple[str,
         return
     source = task_of(section, context).source_language
     for where, _, members in known_comparisons(name, section, context):
-        for method in (members[language] for language in languages_of(section, context) if language in members):
+        for method in (members[language] for language in targets_of(section, context) if language in members):
             known = context.languages_of(method) if method in context.config.methods else []
             if known and source not in known:
                 yield where, f"'{method}' has no neurons of the source '{source}'; write neurons: [target]"
@@ -67,7 +70,7 @@ def params(section: Section, context: Context) -> dict[str, Any]:
     return layout.params(section, context, rows(section, context), [])
 
 
-def frame(params, inputs):
+def frame(params: Mapping[str, Any], inputs: Any) -> pandas.DataFrame:
     return layout.frame(params, inputs, finetuning=True)
 
 

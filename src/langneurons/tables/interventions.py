@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 from langneurons.experiment.condition import Condition
 from langneurons.sections.tables import TaskTable
@@ -10,6 +11,9 @@ from langneurons.tables import condition_layout as layout
 from langneurons.tables.base import Context
 from langneurons.tables.common import condition_inputs, models_of, task_of
 from langneurons.tables.rows import Row
+
+if TYPE_CHECKING:
+    import pandas
 
 ENTRY_OF = "tables"
 DECIMALS = layout.DECIMALS
@@ -51,7 +55,7 @@ def params(section: Section, context: Context) -> dict[str, Any]:
     return layout.params(section, context, rows(section, context), baselines(section, context))
 
 
-def frame(params, inputs):
+def frame(params: Mapping[str, Any], inputs: Any) -> pandas.DataFrame:
     return layout.frame(params, inputs, finetuning=False)
 
 

@@ -17,7 +17,7 @@ from langneurons.tables.base import Context, Count, Findings, Text
 from langneurons.tables.captions import METRICS
 from langneurons.tables.checks import INTERVENTIONS, known_comparisons, task_checks, value_checks
 from langneurons.tables.columns import columns_text
-from langneurons.tables.common import common_params, condition_inputs, languages_of, metric_of, models_of
+from langneurons.tables.common import common_params, condition_inputs, metric_of, models_of, targets_of
 from langneurons.tables.findings import RANDOM, number, place
 from langneurons.tables.rows import ControlRow
 
@@ -96,7 +96,7 @@ def rows(section: Section, context: Context) -> list[ControlRow]:
     for model in models_of(section, context):
         for comparison in section.comparisons:
             controls = controls_of(comparison, context)
-            for language in languages_of(section, context):
+            for language in targets_of(section, context):
 
                 def condition(intervention: str, model=model, language=language) -> Condition:
                     return Condition(model, section.task, "base", language, intervention)

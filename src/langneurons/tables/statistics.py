@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -17,6 +17,9 @@ from langneurons.tables import captions
 from langneurons.tables.base import Context, Findings, Text
 from langneurons.tables.checks import STATISTICS, value_checks
 from langneurons.tables.common import common_params, models_of
+
+if TYPE_CHECKING:
+    import pandas
 
 ENTRY_OF = "tables"
 DECIMALS = 4
@@ -57,18 +60,18 @@ def params(section: Section, context: Context) -> dict[str, Any]:
     return common_params(section, context) | {"statistics": facts}
 
 
-def frame(params, inputs):
+def frame(params: Mapping[str, Any], inputs: Any) -> pandas.DataFrame:
     from langneurons.tables.condition_tables import statistics_table
 
     paths = {(Path(path).parts[-3], Path(path).stem): path for path in inputs.statistics}
     return statistics_table(paths, params["columns"], params["titles"], params["statistics"])
 
 
-def caption(params) -> str:
+def caption(params: Mapping[str, Any]) -> str:
     return captions.STATISTICS
 
 
-def text(params, frame) -> Text:
+def text(params: Mapping[str, Any], frame: pandas.DataFrame) -> Text:
     from langneurons.tables.condition_tables import condition_text
 
     return condition_text(frame, DECIMALS, caption(params))
