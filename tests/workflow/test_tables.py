@@ -2,7 +2,10 @@
 
 import json
 
-from snakemake_calls import SMALLEST, planned
+import pytest
+from snakemake_calls import SMALLEST, planned, snakemake
+
+from langneurons.config.load import Config
 
 
 def plan(directory, overlay):
@@ -26,3 +29,77 @@ def test_without_methods_to_draw_nothing_is_drawn_or_measured_for_figures(tmp_pa
     found = plan(tmp_path, tables | {"figures": {"methods": []}})
     assert not drawn & found.keys()
     assert (found["write_report"], found["draw_curves"]) == (1, 2)
+
+
+OWN = '''"""The languages of the text."""
+
+from typing import Literal
+
+from langneurons.sections.tables import TableSection
+from langneurons.tables.base import Findings, Text
+from langneurons.tables.common import common_params
+
+ENTRY_OF = "tables"
+MEANING = "The languages of the text."
+DECIMALS = 0
+
+
+class Section(TableSection):
+    """The languages of the text."""
+
+    kind: Literal["languages"]
+
+
+def checks(name, section, context):
+    return iter(())
+
+
+def conditions(section, context):
+    return []
+
+
+def inputs(section, context):
+    return {}
+
+
+def params(section, context):
+    return common_params(section, context) | {"languages": context.config.corpus.languages}
+
+
+def frame(params, inputs):
+    import pandas as pd
+
+    return pd.DataFrame({"language": params["languages"]})
+
+
+def caption(params):
+    return "Languages."
+
+
+def text(params, frame):
+    return Text(["Language"], [[code] for code in frame["language"]], caption(params), [])
+
+
+def findings(name, rows, alpha):
+    return Findings([], ("Which languages?", ", ".join(row["language"] for row in rows)))
+'''
+
+
+@pytest.mark.skipif("extensions" not in Config.model_fields, reason="the configuration has no key extensions")
+def test_a_kind_of_ones_own_is_rendered_and_reported_like_any(tmp_path):
+    """A table of a kind in a file of one's own, and the report with it: both run."""
+    (tmp_path / "languages.py").write_text(OWN, encoding="utf-8")
+    overlay = {
+        "extensions": [str(tmp_path / "languages.py")],
+        "run": {"tables": ["own"]},
+        "tables": {"own": {"kind": "languages"}},
+        "figures": {"methods": []},
+    }
+    assert plan(tmp_path, overlay) == {"render_table": 1, "write_report": 1}
+    done = snakemake(tmp_path, configs=(*SMALLEST, tmp_path / "overlay.json"))
+    assert done.returncode == 0, done.stdout
+    assert (tmp_path / "results/tables/own.tsv").read_text(encoding="utf-8") == "language\nen\nvi\nhi\n"
+    assert "<p>en, vi, hi</p>" in (tmp_path / "results/report/index.html").read_text(encoding="utf-8")
+    assert plan(tmp_path, overlay) == {}
+    (tmp_path / "languages.py").write_text(OWN.replace('"Languages."', '"All languages."'), encoding="utf-8")
+    assert plan(tmp_path, overlay) == {"render_table": 1, "write_report": 1}
