@@ -50,7 +50,7 @@ def finetuning_curves(
     )
     task = Path(tsv_paths[0]).parent.name
     told = [f"Loss of fine-tuning on {task}: training (lines)" + (", source-language test (points)" if points else "")]
-    return _finish(drawn + marks if points else alt.layer(drawn), title, told, width, height)
+    return _finish([drawn, marks] if points else [drawn], title, told, width, height)
 
 
 def smoothed(curve: Sequence[dict], points: int = POINTS) -> list[dict]:

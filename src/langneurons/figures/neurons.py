@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import altair as alt
 import numpy as np
@@ -23,6 +24,7 @@ FONT = "Liberation Sans, Arial, Helvetica, sans-serif"  # the first is part of v
 AMOUNT = alt.SchemeParams(name="viridis", extent=[1, 0])
 INK = "#31688e"
 NOTHING = "#f2f2f2"
+Axis = TypeVar("Axis", alt.X, alt.Y)
 ENDINGS = (".svg", ".html", ".pdf")
 LESS = "\ue000less\ue000"
 """Stands for "<" while a page is made: within a script, ``</script>`` and ``<!--`` of a title would end it."""
@@ -30,11 +32,11 @@ LESS = "\ue000less\ue000"
 
 def neuron_counts(
     mask_path: str | os.PathLike, title: str, width: int, height: int, expected: Mapping[str, str] | None = None
-) -> alt.Chart:
+) -> alt.LayerChart:
     """Bars: number of neurons of each language of the mask, with the number; also of languages without any."""
     mask = NeuronMask.read(mask_path, expected)
     values = [{"language": code, "neurons": mask.count(code)} for code in mask.languages]
-    most = max(record["neurons"] for record in values) or 1
+    most = max(map(mask.count, mask.languages)) or 1
     chart = alt.Chart(alt.Data(values=values)).encode(
         x=alt.X("neurons:Q", title="Neurons", scale=alt.Scale(domain=[0, most * 1.12], nice=False)).axis(
             format=",d", values=_ticks(most), labelFlush=False
@@ -44,21 +46,22 @@ def neuron_counts(
     )
     bars = chart.mark_bar(color=INK)
     numbers = chart.mark_text(align="left", dx=4, fontSize=11).encode(text=alt.Text("neurons:Q", format=",d"))
-    return _finish(bars + numbers, title, [f"Neurons of each language ({mask.method})"], width, height)
+    return _finish([bars, numbers], title, [f"Neurons of each language ({mask.method})"], width, height)
 
 
 def neuron_overlap(
     mask_path: str | os.PathLike, title: str, width: int, height: int, expected: Mapping[str, str] | None = None
-) -> alt.Chart:
+) -> alt.LayerChart:
     """Heat map: number of neurons that two languages share, grey where none; on the diagonal a language's own."""
     mask = NeuronMask.read(mask_path, expected)
     sets = {code: _flat(mask, code) for code in mask.languages}
-    values = [
-        {"language": a, "other": b, "shared": int(np.intersect1d(sets[a], sets[b], assume_unique=True).size)}
+    shared = {
+        (a, b): int(np.intersect1d(sets[a], sets[b], assume_unique=True).size)
         for a in mask.languages
         for b in mask.languages
-    ]
-    most = max(record["shared"] for record in values) or 1
+    }
+    values = [{"language": a, "other": b, "shared": count} for (a, b), count in shared.items()]
+    most = max(shared.values()) or 1
     chart = alt.Chart(alt.Data(values=values)).encode(
         x=_band(alt.X, "other", "Language", mask.languages),
         y=_band(alt.Y, "language", "Language", mask.languages),
@@ -71,19 +74,20 @@ def neuron_overlap(
     )
     numbers = _cell_numbers(chart, alt.Text("shared:Q", format=",d"), "shared", len(mask.languages), width)
     lines = [f"Neurons that two languages share ({mask.method})", "on the diagonal, all of the language"]
-    return _finish(none + cells + numbers, title, lines, width, height)
+    return _finish([none, cells, numbers], title, lines, width, height)
 
 
 def neuron_layers(
     mask_path: str | os.PathLike, title: str, width: int, height: int, expected: Mapping[str, str] | None = None
-) -> alt.Chart:
+) -> alt.LayerChart:
     """Heat map: number of neurons of each language in each layer, counted from 0; grey where there is none."""
     mask = NeuronMask.read(mask_path, expected)
-    values = []
+    counts: dict[tuple[str, int], int] = {}
     for code in mask.languages:
         found = mask.neurons(code)
-        values += [{"language": code, "layer": k, "neurons": len(found.get(k, ()))} for k in range(mask.layers)]
-    most = max(record["neurons"] for record in values) or 1
+        counts |= {(code, layer): len(found.get(layer, ())) for layer in range(mask.layers)}
+    values = [{"language": code, "layer": layer, "neurons": count} for (code, layer), count in counts.items()]
+    most = max(counts.values()) or 1
     chart = alt.Chart(alt.Data(values=values)).encode(
         x=_band(alt.X, "layer", "Layer", range(mask.layers)).axis(values=_ticks(mask.layers - 1, 12)),
         y=_band(alt.Y, "language", "Language", mask.languages),
@@ -96,12 +100,12 @@ def neuron_layers(
         alt.Color("neurons:Q", legend=legend, scale=alt.Scale(type="sqrt", domain=[0, most], scheme=AMOUNT)),
     )
     lines = [f"Neurons of each language by layer, from 0 ({mask.method}); grey: none"]
-    return _finish(none + cells, title, lines, width, height)
+    return _finish([none, cells], title, lines, width, height)
 
 
 def change_matrix(
     changes: list[dict], title: str, lines: list[str], width: int, height: int, printed: float
-) -> alt.Chart:
+) -> alt.LayerChart:
     """Matrix of ``changes``: dictionaries of language, zeroed, neurons, change and its label.
 
     ``printed``: the smallest step that a label shows. Orange is worse, blue better, pale no change. The scale is
@@ -109,8 +113,8 @@ def change_matrix(
     pale.
     """
     zeroed = list(dict.fromkeys(row["zeroed"] for row in changes))
-    texts = dict.fromkeys(row["language"] for row in changes)
-    texts = [code for code in zeroed if code in texts] + [code for code in texts if code not in zeroed]
+    measured = dict.fromkeys(row["language"] for row in changes)
+    texts = [code for code in zeroed if code in measured] + [code for code in measured if code not in zeroed]
     size = sorted(abs(row["change"]) for row in changes if row["change"]) or [0.0]
     most = max(size[-1], 10 * printed)  # what prints as 0.00 stays pale, here and in the constant
     scale = alt.Scale(
@@ -127,10 +131,10 @@ def change_matrix(
     )
     none, cells = _cells(chart, "isValid(datum.change)", alt.Color("change:Q", legend=None, scale=scale))
     numbers = _cell_numbers(chart, alt.Text("label:N"), "change", len(texts), width)
-    return _finish(none + cells + numbers, title, [*lines, "orange: worse, blue: better"], width, height)
+    return _finish([none, cells, numbers], title, [*lines, "orange: worse, blue: better"], width, height)
 
 
-def save_chart(chart: alt.Chart, path: str | os.PathLike) -> None:
+def save_chart(chart: alt.LayerChart, path: str | os.PathLike) -> None:
     """Write the chart as ``.svg``, ``.pdf`` or self-contained ``.html`` (its JavaScript inside, no network).
 
     The same chart gives the same bytes: all text is in one weight, because the converter writes a PDF's fonts in an
@@ -165,7 +169,7 @@ def _flat(mask: NeuronMask, language: str) -> np.ndarray:
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
 
-def _band(channel: type[alt.X] | type[alt.Y], field: str, title: str, order: Iterable) -> alt.X | alt.Y:
+def _band(channel: type[Axis], field: str, title: str, order: Iterable) -> Axis:
     """A discrete axis that keeps ``order``."""
     return channel(field, type="ordinal", title=title, sort=list(order))
 
@@ -176,7 +180,7 @@ def _ticks(most: int, count: int = 5) -> list[int]:
     return list(range(0, most + 1, next(step for step in steps if most <= step * count)))
 
 
-def _cells(chart: alt.Chart, filled: object, color: alt.Color) -> tuple[alt.Chart, alt.Chart]:
+def _cells(chart: alt.Chart, filled: str | alt.OperatorMixin, color: alt.Color) -> tuple[alt.Chart, alt.Chart]:
     """Cells of a heat map: grey ones everywhere, and coloured ones over them where ``filled`` holds."""
     grey = chart.mark_rect(color=NOTHING, stroke="white", strokeWidth=0.5)
     coloured = chart.transform_filter(filled).mark_rect(stroke="white", strokeWidth=0.5).encode(color=color)
@@ -192,11 +196,12 @@ def _cell_numbers(chart: alt.Chart, text: alt.Text, field: str, columns: int, wi
     )
 
 
-def _finish(chart: alt.LayerChart, title: str, lines: list[str], width: int, height: int) -> alt.LayerChart:
+def _finish(layers: list[alt.Chart], title: str, lines: list[str], width: int, height: int) -> alt.LayerChart:
     heading = alt.TitleParams(title, subtitle=lines, anchor="start", frame="group", offset=10)
     menu = {"embedOptions": {"actions": {"export": True, "source": False, "compiled": False, "editor": False}}}
     return (
-        chart.properties(title=heading, width=width, height=height, usermeta=menu, description=f"{title}. {lines[0]}")
+        alt.LayerChart(layer=layers)
+        .properties(title=heading, width=width, height=height, usermeta=menu, description=f"{title}. {lines[0]}")
         .configure(font=FONT, background="white")
         .configure_view(stroke=None)
         .configure_axis(labelFontSize=11, titleFontSize=12, titleFontWeight="normal", labelAngle=0, grid=False)

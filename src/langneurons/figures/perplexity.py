@@ -21,7 +21,7 @@ STEP, BITS_STEP = 0.01, 0.001
 
 def perplexity_change(
     tsv_path: str | os.PathLike, title: str, width: int, height: int, expected: Mapping[str, str] | None = None
-) -> alt.Chart:
+) -> alt.LayerChart:
     """Matrix: change of perplexity of a text (column) with the neurons of a language (row) at zero."""
     changes = _changes(tsv_path, expected, lambda row: row["change"], _short)
     lines = [f"Change of perplexity with a language's neurons at zero ({Path(tsv_path).stem})"]
@@ -30,7 +30,7 @@ def perplexity_change(
 
 def bits_per_byte_change(
     tsv_path: str | os.PathLike, title: str, width: int, height: int, expected: Mapping[str, str] | None = None
-) -> alt.Chart:
+) -> alt.LayerChart:
     """Matrix: change of the bits per byte of a text (column) with the neurons of a language (row) at zero."""
     changes = _changes(tsv_path, expected, lambda row: row["bits_per_byte_zeroed"] - row["bits_per_byte_base"], _label)
     lines = [f"Change of bits per byte of text with a language's neurons at zero ({Path(tsv_path).stem})"]

@@ -63,7 +63,7 @@ def sentences(counts: Iterable[Count]) -> list[str]:
         if not higher + lower:
             said.append(f"None of {total} comparisons {verb.replace('differ ', 'differs ').replace('do ', 'does ')}.")
             continue
-        which = {True: [], False: []}
+        which: dict[bool, list[str]] = {True: [], False: []}
         for count in mine:
             for up, number in ((True, count.higher), (False, count.lower)):
                 if number:

@@ -36,4 +36,5 @@ class Registered:
 
 @functools.cache
 def _union(sections: tuple[type[Section], ...]) -> TypeAdapter:
-    return TypeAdapter(Annotated[Union[sections], Field(discriminator="kind")])  # noqa: UP007, known at run time alone
+    union: Any = Union[sections]  # noqa: UP007, known at run time alone
+    return TypeAdapter(Annotated[union, Field(discriminator="kind")])

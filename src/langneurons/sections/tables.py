@@ -11,7 +11,6 @@ from langneurons.sections.registered import Registered
 
 Models = Annotated[list[str], Field(min_length=1)] | None
 Languages = Annotated[list[Language], Field(min_length=1)] | None
-Table = Annotated[Section, Registered("tables")]
 
 
 class Significance(Section):
@@ -30,6 +29,9 @@ class TableSection(Section):
     def texts(self) -> list[str]:
         """Languages of the corpus that the table reads beside those of its methods."""
         return []
+
+
+Table = Annotated[TableSection, Registered("tables")]
 
 
 class TaskTable(TableSection):

@@ -104,7 +104,7 @@ def condition_table(
     for intervention in interventions:
         for suffix, source in sources.items():
             for ending in ("", *UNCERTAIN):
-                found = [metrics.get(row.cells.get(intervention), {}).get(source + ending, pd.NA) for row in lines]
+                found = [_measured(row, intervention, metrics).get(source + ending, pd.NA) for row in lines]
                 if not ending or any(value is not pd.NA for value in found):
                     table[intervention + suffix + ending] = pd.array(found, dtype="Float64")
     return pd.DataFrame(table)
@@ -222,9 +222,16 @@ def _method_key(row: Row) -> str:
     return next(named, "").rpartition("@")[2]
 
 
+def _measured(
+    row: Row, intervention: str, metrics: Mapping[Condition, Mapping[str, float | int]]
+) -> Mapping[str, float | int]:
+    """The metrics of a row's cell; none where it has no such cell, or nothing was measured."""
+    return metrics.get(row.cells[intervention], {}) if intervention in row.cells else {}
+
+
 def _neurons(row: Row, metrics: Mapping[Condition, Mapping[str, float | int]]) -> int | None:
     """How many neurons the row's interventions overwrite; None if none was measured."""
-    counts = {c: metrics[c]["neurons"] for name, c in row.cells.items() if name != "none" and c in metrics}
+    counts = {c: int(metrics[c]["neurons"]) for name, c in row.cells.items() if name != "none" and c in metrics}
     if len(set(counts.values())) > 1:
         said = ", ".join(f"{c.intervention}: {n}" for c, n in counts.items())
         raise ValueError(

@@ -139,7 +139,7 @@ def frame(params: Mapping[str, Any], inputs: Any) -> pandas.DataFrame:
         for row in params["rows"]
     ]
     metrics = read_metrics({condition_of(path): path for path in inputs.metrics})
-    neurons = {condition: values["neurons"] for condition, values in metrics.items()}
+    neurons = {condition: int(values["neurons"]) for condition, values in metrics.items()}
     files = {condition_of(path): path for path in inputs.predictions}
     names = metric_columns(params["task"], params["metric"]).values()
     read = cache(lambda condition: agreeing(files[condition], condition, metrics[condition], names))
