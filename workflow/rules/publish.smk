@@ -1,12 +1,5 @@
 # Tables and figures.
 
-from langneurons.registry import file_of
-
-
-def code_of(entries):
-    """The versions of the code of these registries' entries."""
-    return [version(str(file_of(*entry))) for entry in entries]
-
 
 rule render_table:
     input:
@@ -21,7 +14,7 @@ rule render_table:
         "../../environment.yml"
     params:
         version=version_of("render_table"),
-        kind=lambda wildcards: code_of(published.table_entries(settings, wildcards.table)),
+        entries=entry_versions(published.table_entries),
         table=of(published.table_params),
         meaning=of(published.table_meaning),
     message:

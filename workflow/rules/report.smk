@@ -27,7 +27,7 @@ rule write_report:
         "../../environment.yml"
     params:
         version=version_of("write_report"),
-        kinds_of_tables=lambda wildcards: code_of(published.report_entries(settings)),
+        entries=entry_versions(published.report_entries),
         sources=lambda wildcards: content(f"{workflow.basedir}/workflow/report/{name}" for name in REPORT_SOURCES),
         tables=published.report_tables(settings),
         level=settings.significance.level,
