@@ -94,6 +94,6 @@ def method_checks(
         if key not in methods:
             yield where, unknown(key, list(methods), "method")
         elif takes and not takes(key):
-            kinds = " or ".join(dict.fromkeys(spec.kind for other, spec in methods.items() if takes(other)))
+            kinds = " or ".join(sorted({spec.kind for other, spec in methods.items() if takes(other)}))
             wanted = f"methods of kind {kinds}" if kinds else "methods of another kind"
             yield where, f"method '{key}' is of kind {methods[key].kind}; {section.kind} takes {wanted}"
