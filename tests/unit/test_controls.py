@@ -22,6 +22,7 @@ from langneurons.tables.rows import ControlRow
 from langneurons.tables.split_half import split_half
 
 TITLES = {"m": "Model M"}
+BOOTSTRAP = {"level": 0.95, "resamples": 10_000, "seed": 0}
 
 
 def condition(intervention, language="vi"):
@@ -48,7 +49,7 @@ def frame_of(by_language, neurons=5):
         for r in rows
         for c, scores in zip((r.none, r.own, *r.random), by_language[r.language], strict=True)
     }
-    return random_controls(rows, read.get, dict.fromkeys(read, neurons), ["accuracy"], TITLES)
+    return random_controls(rows, read.get, dict.fromkeys(read, neurons), ["accuracy"], TITLES, **BOOTSTRAP)
 
 
 def scores(right, of=200, start=0):
@@ -118,7 +119,7 @@ def test_another_number_of_random_neurons_is_refused():
     rows = [row()]
     counts = {c: 5 for c in (rows[0].own, *rows[0].random)} | {rows[0].random[1]: 4}
     with pytest.raises(ValueError, match=r"m, vi: not as many random neurons .*zero@random-1: 4"):
-        random_controls(rows, lambda c: predictions([1, 0]), counts, ["accuracy"], TITLES)
+        random_controls(rows, lambda c: predictions([1, 0]), counts, ["accuracy"], TITLES, **BOOTSTRAP)
 
 
 def test_other_examples_are_refused_by_the_files_names():
@@ -129,7 +130,7 @@ def test_other_examples_are_refused_by_the_files_names():
         return predictions([1, 0], c.intervention, ("b", "a") if c.intervention.endswith("2") else ("a", "b"))
 
     with pytest.raises(ValueError, match=r"zero@lape and zero@random-2 hold other examples or another order"):
-        random_controls(rows, read, counts, ["accuracy"], TITLES)
+        random_controls(rows, read, counts, ["accuracy"], TITLES, **BOOTSTRAP)
 
 
 def test_the_level_decides_what_counts():
@@ -139,7 +140,9 @@ def test_the_level_decides_what_counts():
     rows, counts = [row()], dict.fromkeys((row().own, *row().random), 5)
     read = {c: predictions(none) for c in (rows[0].none, *rows[0].random)} | {rows[0].own: predictions(own)}
     found = [
-        random_controls(rows, read.get, counts, ["accuracy"], TITLES, level=level)["differs_from_none"].item()
+        random_controls(rows, read.get, counts, ["accuracy"], TITLES, **BOOTSTRAP | {"level": level})[
+            "differs_from_none"
+        ].item()
         for level in (0.95, 0.9)
     ]
     assert found == ["no", "yes"]

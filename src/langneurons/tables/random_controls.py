@@ -152,9 +152,9 @@ def random_controls(
     neurons: Mapping[Condition, int],
     metrics: Iterable[str],
     titles: Mapping[str, str],
-    level: float = 0.95,
-    resamples: int = 10_000,
-    seed: int = 0,
+    level: float,
+    resamples: int,
+    seed: int,
 ) -> pandas.DataFrame:
     """Every intervention on a language's own neurons beside the same on random ones: a line a row and metric.
 

@@ -75,7 +75,7 @@ def paper_numbers(table: str) -> dict[Cell, float]:
         for column, value in row.items():
             cell = Cell(**labels, column=column)
             if cell in found:
-                raise ValueError(f"paper/{table}.tsv: {' '.join(cell)} stands there twice")
+                raise ValueError(f"paper/{table}.tsv: {' '.join(cell)} is duplicated")
             found[cell] = float(value)
     return found
 
