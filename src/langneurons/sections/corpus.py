@@ -34,7 +34,7 @@ class HubCorpus(Section):
 class FilesCorpus(Section):
     pattern: str = Field(
         "{data}/text/{language}.jsonl",
-        description="Path of a language's text: .jsonl (id, text), .parquet (id, text) or .txt (one document per line).",
+        description="Path of a language's text: .jsonl (id, text), .parquet (id, text) or .txt (a line per document).",
     )
 
     _fields = field_validator("pattern")(fields_of("language"))
