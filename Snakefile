@@ -26,8 +26,15 @@ include: "workflow/rules/report.smk"
 
 localrules:
     all,
+    corpus,
+    statistics,
+    neurons,
+    adapters,
+    metrics,
+    perplexity,
     tables,
     figures,
+    report,
 
 
 rule all:
@@ -38,6 +45,40 @@ rule all:
         paths.report("index.html"),
 
 
+# A target per stage, in their order. After an edit of code, ask for its stage first: files that keep their bytes are
+# no reason to run what reads them.
+
+
+rule corpus:
+    input:
+        stages.corpus(settings),
+
+
+rule statistics:
+    input:
+        stages.statistics(settings),
+
+
+rule neurons:
+    input:
+        stages.neurons(settings),
+
+
+rule adapters:
+    input:
+        stages.adapters(settings),
+
+
+rule metrics:
+    input:
+        stages.metrics(settings),
+
+
+rule perplexity:
+    input:
+        stages.perplexity(settings),
+
+
 rule tables:
     input:
         published.table_files(settings),
@@ -46,3 +87,8 @@ rule tables:
 rule figures:
     input:
         published.figure_files(settings),
+
+
+rule report:
+    input:
+        paths.report("index.html"),

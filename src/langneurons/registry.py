@@ -57,12 +57,17 @@ def entries(package: str) -> list[str]:
 def entry(package: str, name: str) -> ModuleType:
     """The module of an entry. ValueError for an unknown name, with the nearest one."""
     if (path := _extensions.get((package, name))) is not None:
-        return _from_file(f"{OWN}.{package}.{name}", path)
+        return _from_file(module_of(package, name), path)
     if name not in _built_in(package):
         near = difflib.get_close_matches(name, entries(package), n=1, cutoff=0.5)
         meant = f"; did you mean '{near[0]}'?" if near else ""
         raise ValueError(f"{package} has no entry '{name}'{meant} ({', '.join(entries(package))})")
-    return importlib.import_module(f"langneurons.{package}.{name}")
+    return importlib.import_module(module_of(package, name))
+
+
+def module_of(package: str, name: str) -> str:
+    """The dotted name under which an entry is imported."""
+    return f"{OWN if (package, name) in _extensions else 'langneurons'}.{package}.{name}"
 
 
 def file_of(package: str, name: str) -> Path:

@@ -419,7 +419,7 @@ def test_a_key_of_another_form_is_not_offered(base):
     (line,) = faults(changed(base, (["models", "llama-3.1-8b", "steps"], 3)))
     assert line == (
         "models.llama-3.1-8b.steps: unknown key; write one of: "
-        "attention_targets, dtype, parameters, quantization, repository, revision, source, title"
+        "architecture, attention_targets, dtype, parameters, quantization, repository, revision, source, title"
     )
 
 
@@ -497,6 +497,7 @@ def test_what_the_overlay_of_another_form_leaves_behind_is_a_fault(base):
     raw = copy.deepcopy(base)
     update_config(raw, {"models": {"llama-3.1-8b": {"source": "files", "path": "llama"}}})
     assert {line.split(": ")[0] for line in faults(raw)} == {
+        "models.llama-3.1-8b.architecture",
         "models.llama-3.1-8b.repository",
         "models.llama-3.1-8b.revision",
     }

@@ -13,12 +13,13 @@ from safetensors.torch import load_file, save_file
 from test_architectures import KINDS, snapshots, tokenizer  # noqa: F401
 
 from langneurons.models.architectures import ARCHITECTURES
-from langneurons.models.checks import check_files, needs_of, unusable
+from langneurons.models.checks import check_config, check_files, needs_of, unusable
 from langneurons.models.loading import load_base, load_tokenizer
 from langneurons.models.sources import import_snapshot, snapshot_sources
 
 NEEDS = {
     "key": "own",
+    "architecture": None,
     "quantization": "none",
     "dtype": "float32",
     "classification": True,
@@ -347,3 +348,11 @@ def test_a_line_for_each_model_that_cannot_be_used(copy, tmp_path):
     edit(copy / "config.json", model_type="mixtral")
     lines = unusable({"one": (str(copy), NEEDS), "two": (str(tmp_path / "none"), NEEDS)})
     assert [line.split(": ")[0] for line in lines] == ["models.one", "models.two"]
+
+
+def test_another_architecture_than_the_configurations_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama"}), encoding="utf-8")
+    with pytest.raises(
+        ValueError, match=r"config\.json: model_type is 'llama', and models\.own\.architecture is 'phi3'"
+    ):
+        check_config(tmp_path, NEEDS | {"architecture": "phi3"})

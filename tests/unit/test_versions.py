@@ -11,7 +11,15 @@ from langneurons.registry import entries
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted(path.stem for path in (ROOT / "workflow/scripts").glob("*.py"))
-METHODS = entries("methods")
+ENTRIES = [(package, name) for package in ("methods", "tables") for name in entries(package)]
+FACTS = {  # of jobs: what they use of the tables of facts
+    "evaluate llama vi": ("evaluate", (("architecture", "llama"), ("language", "vi"))),
+    "evaluate mistral hi": ("evaluate", (("architecture", "mistral"), ("language", "hi"))),
+    "collect_activations llama": ("collect_activations", (("architecture", "llama"),)),
+    "collect_activations phi3": ("collect_activations", (("architecture", "phi3"),)),
+    "import_corpus_shard vi": ("import_corpus_shard", (("language", "vi"),)),
+    "import_corpus_shard hi": ("import_corpus_shard", (("language", "hi"),)),
+}
 
 
 class Copy:
@@ -23,13 +31,15 @@ class Copy:
         shutil.copytree(ROOT / "workflow/scripts", base / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
 
     def versions(self) -> dict[str, str]:
-        """The version of every script and of every method, by the copy's own module: nothing cached."""
+        """The version of every script, of every entry and of ``FACTS``, by the copy's own module: nothing cached."""
         spec = importlib.util.spec_from_file_location("copied", self.base / "src/langneurons/runner/code_version.py")
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        files = {script: f"scripts/{script}.py" for script in SCRIPTS}
-        files |= {f"methods.{name}": f"src/langneurons/methods/{name}.py" for name in METHODS}
-        return {name: module.version(str(self.base / file)) for name, file in files.items()}
+        scripts = {script: (script, ()) for script in SCRIPTS} | FACTS
+        found = {
+            name: module.version(str(self.base / f"scripts/{s}.py"), facts) for name, (s, facts) in scripts.items()
+        }
+        return found | {".".join(entry): module.entry_version(*entry) for entry in ENTRIES}
 
     def edit(self, path: str, old: str, new: str) -> None:
         file = self.base / "src/langneurons" / path
@@ -49,7 +59,7 @@ def before(tmp_path_factory):
 
 
 def test_every_script_has_a_version_of_its_own_code(before):
-    assert len(set(before.values())) == len(SCRIPTS) + len(METHODS)
+    assert len(set(before.values())) == len(SCRIPTS) + len(FACTS) + len(ENTRIES)
 
 
 def test_formatting_comments_and_docstrings_change_nothing(copy, before):
@@ -69,6 +79,20 @@ IDENTIFICATION = {"identify_neurons", "identify_half_neurons"}
 FIGURES = {"draw_neurons", "draw_perplexity", "draw_curves"}
 WORLD = "demo/lexicons/vi.toml"
 DECORATED = "@(lambda f: f)\ndef "
+EVALUATION = {"evaluate", "evaluate llama vi", "evaluate mistral hi"}
+ARCHITECTURES = "models/architectures.py"
+# Scripts that read the table of architectures, where it is not said which line.
+READ_WHOLE = {
+    "collect_activations",
+    "download_model",
+    "evaluate",
+    "finetune",
+    "import_model",
+    "measure_perplexity",
+    "pack_heldout_tokens",
+    "pack_tokens",
+    "quantize_model",
+}
 EDITS = {
     "LAPE's meaning": ("methods/lape.py", "np.log(", "np.log2(", {"methods.lape"}),
     "how a mask is made": ("methods/identify.py", "def identify(", f"{DECORATED}identify(", IDENTIFICATION),
@@ -90,8 +114,28 @@ EDITS = {
         "class Perplexity(Section):\n    more: int = 1",
         set(),
     ),
+    "a method's section": (
+        "methods/lape.py",
+        "    kind: Literal",
+        "    more: int = 1\n    kind: Literal",
+        set(),
+    ),
     "how a job starts": ("runner/jobs.py", "gc.disable()", "gc.enable()", set()),
-    "metrics": ("tasks/metrics.py", "def normalize_answer(", f"{DECORATED}normalize_answer(", {"evaluate"}),
+    "metrics": ("tasks/metrics.py", "def normalize_answer(", f"{DECORATED}normalize_answer(", EVALUATION),
+    "another architecture": (ARCHITECTURES, '    "gpt_neox": ', '    "other": _GATED,\n    "gpt_neox": ', READ_WHOLE),
+    "an architecture's line": (
+        ARCHITECTURES,
+        '"phi3": replace(_FUSED, attention_targets=("qkv_proj", "o_proj"))',
+        '"phi3": replace(_FUSED, attention_targets=("qkv_proj",))',
+        READ_WHOLE | {"collect_activations phi3"},
+    ),
+    "a language's articles": ("tasks/metrics.py", "|những", "|nhữn", {"evaluate", "evaluate llama vi"}),
+    "a language's script": (
+        "corpus/quality.py",
+        '"Devanagari": "bh hi',
+        '"Devanagari Latin": "bh hi',
+        {"import_corpus_shard", "download_corpus_shard", "import_corpus_shard hi"},
+    ),
     "figures": ("figures/neurons.py", "def save_chart(", f"{DECORATED}save_chart(", FIGURES),
     "a word of the miniature world": (WORLD, '"', '"x', {"write_demo_corpus", "write_demo_task"}),
 }

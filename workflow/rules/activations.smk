@@ -21,7 +21,7 @@ rule collect_activations:
         runtime=time_of("collect_activations"),
         batch_tokens=settings.activations.batch_tokens or 0,  # 0: what fits
     params:
-        version=version_of("collect_activations"),
+        version=version_of("collect_activations", facts.of_model),
         batch_percentiles=settings.activations.batch_percentiles,
         reference_tokens=batch_setting("reference_tokens"),
         every=batch_setting("every"),

@@ -12,19 +12,20 @@ from langneurons.config.files import check_directories, check_files
 from langneurons.config.load import ConfigError, load_config
 from langneurons.experiment import (
     evaluations,
+    facts,
     finetunings,
     identification,
     models,
     own_files,
     published,
+    stages,
     task_data,
     text,
 )
 from langneurons.experiment.paths import paths_of
 from langneurons.models.checks import needs_of, needs_text, unusable
 from langneurons.models.sources import snapshot_sources
-from langneurons.registry import file_of
-from langneurons.runner.code_version import content, version
+from langneurons.runner.code_version import content, entry_version, version
 from langneurons.runner.resources import memory, runtime
 
 try:
@@ -146,15 +147,19 @@ def time_of(rule):
     return lambda wildcards, attempt: runtime(settings, rule, dict(wildcards), attempt)
 
 
-def version_of(script):
-    """A params function: the version of the code that a script's results come from."""
-    return lambda wildcards: version(f"{workflow.basedir}/workflow/scripts/{script}.py")
+def version_of(script, facts=None):
+    """A params function: the version of the code that a script's results come from.
+
+    ``facts``: which lines of tables of facts it uses (``of`` a function of experiment.facts); None: all of them.
+    """
+    path, used = f"{workflow.basedir}/workflow/scripts/{script}.py", facts and of(facts)
+    return lambda wildcards: version(path, used(wildcards) if used else ())
 
 
-def entry_versions(function):
+def entry_versions(function, facts=None):
     """A params function: the versions of the registries' entries, (package, name), that a job uses."""
-    used = of(function)
-    return lambda wildcards: [version(str(file_of(*entry))) for entry in used(wildcards)]
+    entries, used = of(function), facts and of(facts)
+    return lambda wildcards: [entry_version(*entry, used(wildcards) if used else ()) for entry in entries(wildcards)]
 
 
 def present(asked, made):

@@ -36,7 +36,7 @@ elif CORPUS.source == "files":
         conda:
             "../../environment.yml"
         params:
-            version=version_of("import_corpus_shard"),
+            version=version_of("import_corpus_shard", facts.of_language),
             shards=CORPUS.shards,
             seed=settings.seed,
             min_characters=CORPUS.min_characters,
@@ -62,7 +62,7 @@ else:
         conda:
             "../../environment.yml"
         params:
-            version=version_of("download_corpus_shard"),
+            version=version_of("download_corpus_shard", facts.of_language),
             repository=CORPUS.hub.repository,
             revision=CORPUS.hub.revision,
             snapshot=CORPUS.hub.snapshot,
@@ -96,7 +96,7 @@ rule pack_tokens:
         runtime=time_of("pack_tokens"),
         in_turn=1,
     params:
-        version=version_of("pack_tokens"),
+        version=version_of("pack_tokens", facts.of_model),
         block=CORPUS.block,
         tokens=CORPUS.tokens,
         shards=CORPUS.shards,
@@ -125,7 +125,7 @@ rule pack_heldout_tokens:
         runtime=time_of("pack_heldout_tokens"),
         in_turn=1,
     params:
-        version=version_of("pack_heldout_tokens"),
+        version=version_of("pack_heldout_tokens", facts.of_model),
         block=CORPUS.block,
         tokens=settings.perplexity.tokens,
         heldout_fraction=CORPUS.heldout_fraction,

@@ -21,7 +21,7 @@ rule evaluate:
         runtime=time_of("evaluate"),
         batch_tokens=settings.evaluation.batch_tokens,
     params:
-        version=version_of("evaluate"),
+        version=version_of("evaluate", facts.of_evaluation),
         quantization=model_setting("quantization"),
         dtype=model_setting("dtype"),
         site=of(evaluations.intervention_site),

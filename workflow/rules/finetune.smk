@@ -23,7 +23,7 @@ rule finetune:
             getattr(settings.finetuning, wildcards.task).gradient_checkpointing
         ),
     params:
-        version=version_of("finetune"),
+        version=version_of("finetune", facts.of_model),
         quantization=model_setting("quantization"),
         dtype=model_setting("dtype"),
         finetuning=of(finetunings.finetuning_settings),

@@ -22,7 +22,7 @@ if models.models_from(settings, "demo"):
             mem_mb=3_000,
             runtime=60,
         params:
-            version=version_of("pretrain_demo_model"),
+            version=version_of("pretrain_demo_model", facts.of_model),
             model=lambda wildcards: settings.models[wildcards.model].model_dump(
                 exclude={"title", "source", "quantization", "dtype", "attention_targets"}
             ),
@@ -51,7 +51,7 @@ if models.models_from(settings, "files"):
         resources:
             needs=model_needs,
         params:
-            version=version_of("import_model"),
+            version=version_of("import_model", facts.of_model),
         message:
             "Importing {wildcards.model}"
         script:
@@ -78,7 +78,7 @@ if models.models_from(settings, "hub"):
         resources:
             needs=model_needs,
         params:
-            version=version_of("download_model"),
+            version=version_of("download_model", facts.of_model),
             repository=model_setting("repository"),
             revision=model_setting("revision"),
         message:
@@ -108,7 +108,7 @@ if models.quantized_models(settings):
             mem_mb=memory_of("quantize_model"),
             runtime=time_of("quantize_model"),
         params:
-            version=version_of("quantize_model"),
+            version=version_of("quantize_model", facts.of_model),
             quantization=model_setting("quantization"),
             dtype=model_setting("dtype"),
         message:

@@ -25,7 +25,7 @@ rule measure_perplexity:
         runtime=time_of("measure_perplexity"),
         batch_tokens=settings.perplexity.batch_tokens,
     params:
-        version=version_of("measure_perplexity"),
+        version=version_of("measure_perplexity", facts.of_model),
         languages=of(identification.method_languages),
         method=of(identification.method_settings),
         quantization=model_setting("quantization"),

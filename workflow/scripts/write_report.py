@@ -6,8 +6,10 @@ from langneurons.runner.jobs import job
 
 with job(snakemake.log[0]):
     from langneurons.files import write_atomically
+    from langneurons.registry import load_extensions
     from langneurons.report import page as report
 
+    load_extensions(snakemake.config.get("extensions", []))
     p, inputs = snakemake.params, snakemake.input
     sources = Path(snakemake.scriptdir).parent / "report"
     tables = {name: (kind, path) for (name, kind), path in zip(p.tables.items(), inputs.tables, strict=True)}

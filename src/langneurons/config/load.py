@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
 from langneurons.config.faults import explain, key_faults, listed, outside, unknown
 from langneurons.config.table_checks import languages_of, table_checks
 from langneurons.methods.base import method_of
-from langneurons.registry import PACKAGES, entries, file_of
+from langneurons.registry import PACKAGES, entries, file_of, load_extensions
 from langneurons.sections import (
     Activations,
     Corpus,
@@ -59,6 +59,9 @@ class Config(Section):
         "data", description="Directory of the user's own files: {data} in the patterns of source files."
     )
     seed: Annotated[int, Field(ge=0)] = Field(42, description="Seed of everything random.")
+    extensions: list[DirectoryPath] = Field(
+        [], description="Python files with methods, tasks, interventions or tables of your own: docs/extending.md."
+    )
     run: Run = Field(description="What is run.")
     models: dict[ModelKey, Model] = Field(description="Models that can be run, by key.")
     corpus: Corpus = Field(description="The text.")
@@ -92,6 +95,10 @@ def load_config(raw: dict) -> Config:
     if faults := list(key_faults(raw)):
         raise ConfigError(listed(faults))
     try:
+        load_extensions(_texts(raw.get("extensions")) if isinstance(raw, dict) else [])
+    except ValueError as error:
+        raise ConfigError(listed([str(error)])) from None
+    try:
         config = Config.model_validate(_without_removed(raw) if isinstance(raw, dict) else raw)
     except ValidationError as error:
         schema = config_schema()
@@ -100,6 +107,11 @@ def load_config(raw: dict) -> Config:
     if faults:
         raise ConfigError(listed(faults))
     return config
+
+
+def _texts(value: Any) -> list[str]:
+    """The texts of a list; of anything else none: validation refuses it."""
+    return [entry for entry in value if isinstance(entry, str)] if isinstance(value, list) else []
 
 
 def _without_removed(raw: dict) -> dict:

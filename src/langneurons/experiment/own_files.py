@@ -35,7 +35,7 @@ def own_files(config: Config) -> list[Own]:
         if config.models[model].source == "files":
             found[f"models.{model}.path", config.models[model].path] = None
     if config.corpus.source == "files":
-        needed = _languages(config)
+        needed = needed_languages(config)
         found |= {corpus_file(config, language): None for language in config.corpus.languages if language in needed}
     for name in config.run.tables:
         for condition in table_conditions(config, name):
@@ -66,7 +66,7 @@ def _models(config: Config) -> list[str]:
     return list(dict.fromkeys([*config.run.models, *(model for models in tables for model in models)]))
 
 
-def _languages(config: Config) -> set[str]:
+def needed_languages(config: Config) -> set[str]:
     """Languages whose text a run needs: of its methods and statistics, and all where a demo model trains on them."""
     if any(config.models[model].source == "demo" for model in _models(config)):
         return set(config.corpus.languages)

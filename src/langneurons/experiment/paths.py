@@ -25,6 +25,13 @@ def condition_of(path: str) -> Condition:
     return Condition(model, task, finetuning, language, PurePath(path).stem)
 
 
+def stage_of(path: str) -> str:
+    """The directory below a model's that a file lies in: ``neurons``, ``statistics``, ...; "" for other files."""
+    parts = PurePath(path).parts
+    known = ("activations", "adapters", "curves", "metrics", "neurons", "perplexity", "predictions", "statistics")
+    return next((part for part in reversed(parts[:-1]) if part in known), "")
+
+
 def task_facts(path: str) -> dict[str, str]:
     """Language and split of the task data that lie at ``path``."""
     language, split, *_ = PurePath(path).name.split(".")

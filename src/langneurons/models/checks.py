@@ -74,6 +74,7 @@ def check_config(path: str | os.PathLike, needs: Mapping[str, Any] | None = None
     folder = Path(path)
     config = read_json(folder / "config.json")
     entry = architecture_of(folder, config)
+    _check_kind(folder, config, needs or {})
     text = config.get(entry.text_config) if entry.text_config else config
     text = text if isinstance(text, Mapping) else {}
     _check_heads(folder, text)
@@ -107,6 +108,7 @@ def needs_of(settings, key: str, finetunings: Mapping[tuple[str, str], list[str]
     spec = settings.models[key]
     return {
         "key": key,
+        "architecture": spec.architecture if spec.source == "hub" else None,
         "quantization": spec.quantization,
         "dtype": spec.dtype,
         "classification": "xnli" in tasks,
@@ -118,6 +120,16 @@ def needs_of(settings, key: str, finetunings: Mapping[tuple[str, str], list[str]
             if any(name != "base" for name in names)
         },
     }
+
+
+def _check_kind(folder: Path, config: Mapping, needs: Mapping[str, Any]) -> None:
+    """ValueError where the configuration names another architecture than config.json."""
+    wanted, found = needs.get("architecture"), config.get("model_type")
+    if wanted is not None and wanted != found:
+        raise ValueError(
+            f"{folder / 'config.json'}: model_type is {found!r}, and models.{needs['key']}.architecture is {wanted!r}; "
+            f"write architecture: {found}"
+        )
 
 
 def needs_text(settings, key: str, finetunings: Mapping[tuple[str, str], list[str]]) -> str:

@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from langneurons.artifacts.format import FORMAT
+from langneurons.registry import OWN, file_of, module_of
 
 SOURCE = Path(__file__).parents[1]
 PACKAGE = SOURCE.name
@@ -32,25 +33,52 @@ NOT_MEANT = {
 }
 # Data that belongs to a module, by module.
 DATA = {f"{PACKAGE}.demo.lexicon": "demo/lexicons/*.toml"}
+# Tables of facts, by module and name: what a line's key is. A line that a job does not use is no part of its version.
+FACTS = {
+    (f"{PACKAGE}.models.architectures", "ARCHITECTURES"): "architecture",
+    (f"{PACKAGE}.tasks.metrics", "_ARTICLES"): "language",
+    (f"{PACKAGE}.tasks.metrics", "_SINGLE"): "language",
+    (f"{PACKAGE}.corpus.quality", "_LANGUAGES"): "language",
+}
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
+Facts = tuple[tuple[str, str], ...]
+"""(kind of fact, key) pairs: which lines of the tables in ``FACTS`` a job uses, as (("language", "vi"),)."""
+
+
 @cache
-def version(script: str) -> str:
+def version(script: str, facts: Facts = ()) -> str:
     """The version of the stage whose script lies at ``script``: 12 hexadecimal digits.
 
+    Of a table of facts that it reaches, the line alone counts that ``facts`` names; without one, the whole table.
     FileNotFoundError for a script, or a module of the library that it imports, that is not there.
     """
-    reached: dict[str, str] = {}
     tree = _parse(Path(script))
-    digest = hashlib.sha256(f"{FORMAT} {_digest_of(tree)}".encode())
-    todo = [target for node in ast.walk(tree) for target in _imports(node)]
+    return _version(_digest_of(tree), [target for node in ast.walk(tree) for target in _imports(node)], facts)
+
+
+@cache
+def entry_version(package: str, name: str, facts: Facts = ()) -> str:
+    """The version of what jobs use of a registry's entry: the names in ``JOB_FUNCTIONS`` of its package's base.
+
+    What configures an entry (its section, inputs and checks) does not count: that shows in a rule's other ``params``.
+    FileNotFoundError for an entry without one of these names.
+    """
+    own = module_of(package, name)
+    return _version(f"{package} {name}", [(own, function) for function in _job_functions(package)], facts)
+
+
+def _version(start: str, todo: list[tuple[str, str]], facts: Facts) -> str:
+    reached: dict[str, str] = {}
     while todo:
         module, name = todo.pop()
         if module in NOT_MEANT or f"{module}:{name}" in reached:
             continue
-        reached[f"{module}:{name}"], further = _definition(module, name)
+        key = dict(facts).get(FACTS.get((module, name), ""))
+        reached[f"{module}:{name}"], further = _definition(module, name) if key is None else _fact(module, name, key)
         todo += further
+    digest = hashlib.sha256(f"{FORMAT} {start}".encode())
     for key in sorted(reached):
         digest.update(f"{key}={reached[key]}".encode())
     return digest.hexdigest()[:12]
@@ -62,6 +90,35 @@ def content(files: Iterable[str]) -> str:
     OSError for a file that cannot be read.
     """
     return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()
+
+
+@cache
+def _job_functions(package: str) -> tuple[str, ...]:
+    statements, _ = _module(f"{PACKAGE}.{package}.base")
+    if "JOB_FUNCTIONS" not in statements:
+        raise FileNotFoundError(f"{PACKAGE}.{package}.base has no JOB_FUNCTIONS")
+    (assignment,) = statements["JOB_FUNCTIONS"]
+    return ast.literal_eval(assignment.value)  # type: ignore[attr-defined]
+
+
+@cache
+def _fact(module: str, name: str, key: str) -> tuple[str, list[tuple[str, str]]]:
+    """As ``_definition`` of a table of facts, a dictionary: its lines for ``key`` alone, and what these reach.
+
+    A line is for its own key, and one whose value is a text of several words for each of these.
+    """
+    statements, _ = _module(module)
+    found: list[str] = []
+    further = [(module, "")]
+    for table in (node.value for node in statements[name]):  # type: ignore[attr-defined]
+        for own, value in zip(table.keys, table.values, strict=True):
+            if own.value == key:
+                found.append(_digest_of(value))
+                names = [part.id for part in ast.walk(value) if isinstance(part, ast.Name)]
+                further += [(module, other) for other in names if other in statements]
+            elif isinstance(value, ast.Constant) and isinstance(value.value, str) and key in value.value.split():
+                found.append(own.value)
+    return " ".join(sorted(found)), further
 
 
 @cache
@@ -131,6 +188,8 @@ def _is_module(module: str) -> bool:
 
 
 def _file(module: str) -> Path:
+    if module.startswith(f"{OWN}."):
+        return file_of(*module.split(".")[1:])
     path = SOURCE.parent.joinpath(*module.split("."))
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 

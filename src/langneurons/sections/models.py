@@ -40,6 +40,11 @@ class HubModel(Section):
     parameters: Annotated[float, Field(gt=0)] = Field(
         description="Number of parameters (8.0e9): sizes a job's memory and time, never its output."
     )
+    architecture: Annotated[str, Field(pattern=r"^\w+$")] | None = Field(
+        None,
+        description="model_type of its config.json, as llama: a new version of this library that knows more "
+        "architectures then reruns nothing of this model; null: it reruns all of it.",
+    )
     quantization: Literal["none", "nf4"] = Field("nf4", description="4-bit weights (bitsandbytes nf4) or none.")
     dtype: Literal["float32", "bfloat16"] = Field("bfloat16", description="Data type of computation.")
     attention_targets: Targets = TARGETS

@@ -16,7 +16,7 @@ from langneurons.sections.tables import TableSection
 if TYPE_CHECKING:
     import pandas
 
-JOB_FUNCTIONS = ("frame", "text", "caption", "findings")
+JOB_FUNCTIONS = ("frame", "text", "caption", "findings", "MEANING")
 """What jobs call of an entry: the code that a table's and the report's bytes come from."""
 
 
