@@ -352,7 +352,5 @@ def test_a_line_for_each_model_that_cannot_be_used(copy, tmp_path):
 
 def test_another_architecture_than_the_configurations_is_refused(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama"}), encoding="utf-8")
-    with pytest.raises(
-        ValueError, match=r"config\.json: model_type is 'llama', and models\.own\.architecture is 'phi3'"
-    ):
+    with pytest.raises(ValueError, match=r"model_type is .llama., and models\.own\.architecture is .phi3."):
         check_config(tmp_path, NEEDS | {"architecture": "phi3"})

@@ -2,10 +2,7 @@
 
 import json
 
-import pytest
 from snakemake_calls import SMALLEST, planned, snakemake
-
-from langneurons.config.load import Config
 
 
 def plan(directory, overlay):
@@ -85,7 +82,6 @@ def findings(name, rows, alpha):
 '''
 
 
-@pytest.mark.skipif("extensions" not in Config.model_fields, reason="the configuration has no key extensions")
 def test_a_kind_of_ones_own_is_rendered_and_reported_like_any(tmp_path):
     """A table of a kind in a file of one's own, and the report with it: both run."""
     (tmp_path / "languages.py").write_text(OWN, encoding="utf-8")
