@@ -26,13 +26,13 @@ def extended(finished, tmp_path_factory):
 
 
 def test_every_listing_is_found():
-    assert sorted(listings()) == ["mask_sizes.py", "most_active.py", "most_active.yaml"]
+    assert sorted(listings()) == ["cap.py", "mask_sizes.py", "most_active.py", "most_active.yaml"]
 
 
 def test_they_plan_their_own_jobs_alone_and_run(extended):
     run, configs = extended
-    # Two models; one condition with an intervention, since none is finished.
-    own = {"identify_neurons": 2, "evaluate": 2, "render_table": 2}
+    # Two models; two conditions with an intervention, since none is finished.
+    own = {"identify_neurons": 2, "evaluate": 4, "render_table": 2}
     assert planned(run, configs=configs) == own | {"write_report": 1}
     done = snakemake(run, configs=configs, warm=True)
     assert done.returncode == 0, done.stdout[-5000:]
@@ -54,9 +54,12 @@ def test_an_edit_of_one_reruns_what_it_concerns(extended):
     method, table = run / "most_active.py", run / "mask_sizes.py"
     before = method.read_text(encoding="utf-8"), table.read_text(encoding="utf-8")
     method.write_text(before[0].replace("np.argsort(-share", "np.argsort(share"), encoding="utf-8")
-    assert planned(run, configs=configs) == {"identify_neurons": 2, "evaluate": 2, "render_table": 2, "write_report": 1}
+    assert planned(run, configs=configs) == {"identify_neurons": 2, "evaluate": 4, "render_table": 2, "write_report": 1}
     method.write_text(before[0].replace("The most active neurons of", "Most active neurons of"), encoding="utf-8")
     assert planned(run, configs=configs) == {}
     table.write_text(before[1].replace('["Model", "Method"', '["Model", "By"'), encoding="utf-8")
     assert planned(run, configs=configs) == {"render_table": 1, "write_report": 1}
     table.write_text(before[1], encoding="utf-8")
+    cap = run / "cap.py"
+    cap.write_text(cap.read_text(encoding="utf-8").replace("minimum", "maximum"), encoding="utf-8")
+    assert planned(run, configs=configs) == {"evaluate": 2, "render_table": 1, "write_report": 1}

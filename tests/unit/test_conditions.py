@@ -8,7 +8,13 @@ import yaml
 
 from langneurons.config.load import load_config
 from langneurons.config.table_checks import table_context
-from langneurons.experiment.condition import Condition, split_finetuning, split_intervention
+from langneurons.experiment.condition import (
+    Condition,
+    spell_finetuning,
+    spell_intervention,
+    split_finetuning,
+    split_intervention,
+)
 from langneurons.experiment.conditions import table_conditions
 from langneurons.experiment.identification import method_inputs, method_languages, method_settings
 from langneurons.experiment.paths import Paths
@@ -219,16 +225,24 @@ def test_split_intervention(intervention, value, method):
     assert split_intervention(intervention) == (value, method)
 
 
+def test_a_condition_is_spelled_as_its_path():
+    text = "llama/xnli/en+vi@lape-set1/vi/p90@lape-set1"
+    assert str(Condition("llama", "xnli", "en+vi@lape-set1", "vi", "p90@lape-set1")) == text
+    for wrong in ("llama/xnli/base/vi", text + "/more", "llama//base/vi/none"):
+        with pytest.raises(ValueError, match="is no condition; write model/task/finetuning/language/intervention"):
+            Condition.parse(wrong)
+
+
 def test_splitting_is_undone_by_joining(config):
     """Over every condition of every table: nothing of the name is lost."""
     seen = set()
     for name in COUNTS:
         for condition in table_conditions(config, name):
             languages, method = split_finetuning(condition.finetuning)
-            joined = "+".join(languages) + f"@{method}" if method else "base"
-            assert joined == condition.finetuning
+            assert spell_finetuning(languages, method) == condition.finetuning
             value, by = split_intervention(condition.intervention)
-            assert (f"{value}@{by}" if by else value) == condition.intervention
+            assert spell_intervention(value, by) == condition.intervention
+            assert Condition.parse(str(condition)) == condition
             assert {method, by} - {None} <= config.methods.keys()
             for key in {method, by} - {None}:
                 asked = {*languages, condition.language} if key == method else {condition.language}

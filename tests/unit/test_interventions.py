@@ -7,7 +7,9 @@ import torch
 from artifact_files import changed_parquet, statistics_file
 from torch.nn import functional
 
-from langneurons.interventions.hook import intervene, intervention_values
+from langneurons.interventions.base import UnknownIntervention, find, known, operation, statistics_of
+from langneurons.interventions.hook import intervene
+from langneurons.interventions.values import intervention_values
 from langneurons.models.neurons import find_neurons
 
 NEURONS = {0: np.array([3, 40]), 2: np.array([47, 0, 7])}
@@ -231,27 +233,27 @@ def statistics(tmp_path):
 @pytest.mark.parametrize("name", ["mean", "p90", "p2.5"])
 def test_values_are_each_neurons_own(statistics, name):
     path, columns = statistics
-    found = intervention_values(path, {2: np.array([3, 0]), 0: np.array([1])}, name)
+    found = intervention_values(name, {name: path}, {2: np.array([3, 0]), 0: np.array([1])})
     assert found[2].tolist() == [columns[name][11].as_py(), columns[name][8].as_py()]
     assert found[0].tolist() == [columns[name][1].as_py()]
     assert found[0].dtype == np.float64
 
 
-def test_zero_needs_no_statistics(tmp_path):
-    found = intervention_values(tmp_path / "missing.parquet", {1: np.array([4, 5])}, "zero")
+def test_zero_needs_no_statistics():
+    found = intervention_values("zero", {}, {1: np.array([4, 5])})
     assert found[1].tolist() == [0.0, 0.0]
 
 
 def test_values_of_no_neurons(statistics):
-    assert intervention_values(statistics[0], {}, "mean") == {}
+    assert intervention_values("mean", {"mean": statistics[0]}, {}) == {}
 
 
 @pytest.mark.parametrize(
     ("neurons", "name", "message"),
     [
         ({0: [1]}, "p75", "no column p75, only mean, std, positive, p2.5, p90; add 75 to statistics.percentiles"),
-        ({0: [1]}, "std", "'std' is no intervention; write mean, zero"),
-        ({0: [1]}, "none", "'none' is no intervention"),
+        ({0: [1]}, "std", "intervention 'std' is std, which is no intervention"),
+        ({0: [1]}, "none", "intervention 'none' is none, which is no intervention"),
         ({0: [4]}, "mean", r"no neuron \(0, 4\): it holds 3 layers of 4"),
         ({3: [0]}, "mean", r"no neuron \(3, 0\)"),
         ({-1: [0]}, "mean", r"no neuron \(-1, 0\)"),
@@ -259,16 +261,153 @@ def test_values_of_no_neurons(statistics):
 )
 def test_bad_values(statistics, neurons, name, message):
     with pytest.raises(ValueError, match=message):
-        intervention_values(statistics[0], {k: np.array(v) for k, v in neurons.items()}, name)
+        intervention_values(name, {name: statistics[0]}, {k: np.array(v) for k, v in neurons.items()})
 
 
 def test_statistics_out_of_order_or_without_a_number(statistics, tmp_path):
     path, columns = statistics
     changed_parquet(path, "statistics", lambda table, facts: (table.slice(1), facts), tmp_path / "cut.parquet")
-    with pytest.raises(ValueError, match="cut.parquet: rows are not one a neuron"):
-        intervention_values(tmp_path / "cut.parquet", {0: np.array([1])}, "mean")
+    with pytest.raises(ValueError, match="cut.parquet: rows are not one per neuron"):
+        intervention_values("mean", {"mean": tmp_path / "cut.parquet"}, {0: np.array([1])})
     values = columns["mean"].to_pylist()
     values[9] = float("nan")
     statistics_file(tmp_path / "nan.parquet", columns | {"mean": pa.array(values)})
     with pytest.raises(ValueError, match=r"nan\.parquet: mean is NaN at layer 2, neuron 1 \(1 of 12 values"):
-        intervention_values(tmp_path / "nan.parquet", {0: np.array([1])}, "mean")
+        intervention_values("mean", {"mean": tmp_path / "nan.parquet"}, {0: np.array([1])})
+
+
+# Operations
+
+
+def test_a_name_is_read_by_one_operation_and_has_one_spelling():
+    assert find("zero") == ("constant", "zero") and statistics_of("zero") == []
+    assert find("p2.5") == ("constant", "p2.5") and statistics_of("p2.5") == ["p2.5"]
+    assert find("x-0.5") == ("scale", -0.5) and statistics_of("x-0.5") == []
+    assert find("add-1*mean") == ("add", (-1.0, "mean")) and statistics_of("add-1*mean") == ["mean"]
+    for name in known(["p5", "p90"]):
+        find(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("p90.0", "^is p90.0; write p90$"),
+        ("p090", "^is p090; write p90$"),
+        ("x2.0", "^has 2.0; write 2$"),
+        ("x-0", "^has -0; write 0$"),
+        ("x0.12345678", "^has 0.12345678; write a number with 6 digits at most$|write 0.123457$"),
+        ("x1", "changes nothing; write none"),
+        ("x0", "^is x0; write zero$"),
+        ("add0*mean", "changes nothing; write none"),
+        ("add0.50*p90", "^has 0.50; write 0.5$"),
+        ("add1*p90.0", "^is p90.0; write p90$"),
+    ],
+)
+def test_another_spelling_is_refused_with_what_to_write(name, message):
+    with pytest.raises(ValueError, match=message):
+        find(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "none", "std", "x", "xp90", "add", "add2", "add2*", "add*p90", "add2*zero", "2x", "mean/p90", "p90@a"]
+)
+def test_what_is_no_intervention(name):
+    with pytest.raises(UnknownIntervention):
+        find(name)
+
+
+def operated(model, ids, site, change):
+    """Logits with each MLP's forward written out, without any hook; ``change`` of the chosen columns, by layer."""
+    for layer in find_neurons(model).layers:
+
+        def edited(x, layer=layer):
+            if layer.index not in NEURONS:
+                return x
+            parts = list(x.unbind(-1))
+            for place, neuron in enumerate(NEURONS[layer.index]):
+                parts[neuron] = change(parts[neuron], VALUES[layer.index][place])
+            return torch.stack(parts, -1)
+
+        def forward(x, layer=layer, edited=edited):
+            z = layer.gate(x)
+            a = functional.silu(edited(z) if site == "gate" else z)
+            return layer.down((edited(a) if site == "act" else a) * layer.up(x))
+
+        layer.mlp.forward = forward
+    try:
+        return model(input_ids=ids).logits
+    finally:
+        for layer in find_neurons(model).layers:
+            del layer.mlp.forward
+
+
+CHANGES = {
+    "x": (operation("scale").apply, lambda own, v: own * v),
+    "add": (operation("add").apply, lambda own, v: own + v),
+}
+
+
+@pytest.mark.parametrize("site", ["act", "gate"])
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("adapted", [False, True])
+def test_an_operation_equals_an_edit_by_hand_and_so_do_its_gradients(model, site, change, adapted):
+    model = with_lora(model) if adapted else model
+    apply, by_formula = CHANGES[change]
+    expected = operated(model, IDS, site, by_formula)
+    expected.square().sum().backward()
+    gradients = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    with torch.inference_mode():
+        plain = model(IDS).logits
+        with intervene(model, NEURONS, VALUES, site, apply):
+            torch.testing.assert_close(model(IDS).logits, expected.detach(), rtol=0, atol=1e-6)
+    with intervene(model, NEURONS, VALUES, site, apply) as record:
+        found = model(IDS).logits
+        found.square().sum().backward()
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+    assert (found - plain).abs().max() > 0.1 and record.calls == {0: 1, 2: 1} and hooks(model) == 0
+    for name, parameter in model.named_parameters():
+        if name in gradients:
+            torch.testing.assert_close(parameter.grad, gradients[name], msg=name)
+
+
+def test_generation_under_an_operation_equals_full_forwards_by_hand(model):
+    apply, by_formula = CHANGES["add"]
+    with torch.no_grad(), intervene(model, NEURONS, VALUES, "act", apply):
+        found = model.generate(IDS[:1], max_new_tokens=8, do_sample=False, use_cache=True)
+    expected = IDS[:1]
+    with torch.no_grad():
+        for _ in range(8):
+            token = operated(model, expected, "act", by_formula)[:, -1].argmax(-1, keepdim=True)
+            expected = torch.cat([expected, token], dim=1)
+            if token == 63:
+                break
+    assert found.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_an_operation_is_rounded_to_bfloat16_once(model, change):
+    """Against float64 by numpy, rounded to bfloat16; with a factor that bfloat16 has not."""
+    model = model.to(torch.bfloat16)
+    apply, by_formula = CHANGES[change]
+    before, after = [], []
+    layer = find_neurons(model).layers[2]
+    handles = [layer.act.register_forward_hook(lambda _m, _a, output: before.append(output.clone()))]
+    with torch.inference_mode(), intervene(model, {2: NEURONS[2]}, {2: np.array([1.1, -0.3, 1.003])}, "act", apply):
+        handles.append(layer.act.register_forward_hook(lambda _m, _a, output: after.append(output.clone())))
+        model(IDS)
+    for handle in handles:
+        handle.remove()
+    own = before[0][..., NEURONS[2]].double().numpy()
+    wanted = torch.from_numpy(by_formula(own, np.array([1.1, -0.3, 1.003])).astype(np.float32)).bfloat16()
+    assert after[0].dtype == torch.bfloat16
+    assert torch.equal(after[0][..., NEURONS[2]], wanted)
+    others = np.setdiff1d(np.arange(48), NEURONS[2])
+    assert torch.equal(after[0][..., others], before[0][..., others])
+
+
+def test_values_of_an_operation(statistics):
+    path, columns = statistics
+    found = intervention_values("add-0.5*p90", {"p90": path}, {2: np.array([3, 0])})
+    assert found[2].tolist() == [-0.5 * columns["p90"][11].as_py(), -0.5 * columns["p90"][8].as_py()]
+    assert intervention_values("x2", {}, {1: np.array([4, 5])})[1].tolist() == [2.0, 2.0]

@@ -11,7 +11,7 @@ from langneurons.registry import entries
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted(path.stem for path in (ROOT / "workflow/scripts").glob("*.py"))
-ENTRIES = [(package, name) for package in ("methods", "tables") for name in entries(package)]
+ENTRIES = [(package, name) for package in ("interventions", "methods", "tables") for name in entries(package)]
 FACTS = {  # of jobs: what they use of the tables of facts
     "evaluate llama vi": ("evaluate", (("architecture", "llama"), ("language", "vi"))),
     "evaluate mistral hi": ("evaluate", (("architecture", "mistral"), ("language", "hi"))),

@@ -86,7 +86,7 @@ wildcard_constraints:
     task="xnli|xquad",
     split="train|test",
     finetuning=rf"base|[a-z]{{2}}(\+[a-z]{{2}})*@({METHODS})",
-    intervention=rf"none|(mean|zero|p[0-9.]+)@({METHODS})",
+    intervention=rf"none|[^/@]+@({METHODS})",
     table=one_of(settings.tables),
 
 

@@ -22,6 +22,7 @@ rule evaluate:
         batch_tokens=settings.evaluation.batch_tokens,
     params:
         version=version_of("evaluate", facts.of_evaluation),
+        operation=entry_versions(evaluations.intervention_entries),
         quantization=model_setting("quantization"),
         dtype=model_setting("dtype"),
         site=of(evaluations.intervention_site),

@@ -7,8 +7,10 @@ with job(snakemake.log[0], snakemake.threads):
     from langneurons.experiment.condition import Condition
     from langneurons.finetuning.adapters import load_adapter, trained_with
     from langneurons.models.loading import load_base, load_tokenizer, open_snapshot, snapshot_digest
+    from langneurons.registry import load_extensions
     from langneurons.tasks.files import read_task
 
+    load_extensions(snakemake.config.get("extensions", []))
     fix_threads(snakemake.threads)
     p, inputs = snakemake.params, snakemake.input
     condition = Condition(**{k: snakemake.wildcards.get(k) for k in Condition.__dataclass_fields__})
@@ -29,7 +31,7 @@ with job(snakemake.log[0], snakemake.threads):
     context, neurons = intervention(
         model, inputs.model, condition, inputs.get("mask"), inputs.get("statistics"), p.site, p.statistics, p.method
     )
-    batch_tokens, where = snakemake.resources.batch_tokens, "/".join(vars(condition).values())
+    batch_tokens, where = snakemake.resources.batch_tokens, str(condition)
     with context:
         if condition.task == "xnli":
             metrics, predictions = evaluate_xnli(

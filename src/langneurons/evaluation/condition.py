@@ -14,7 +14,9 @@ from langneurons.artifacts.tsv import write_tsv
 from langneurons.evaluation.significance import METRICS, PREDICTIONS
 from langneurons.experiment.condition import Condition, condition_facts, split_intervention
 from langneurons.finite import check_finite
-from langneurons.interventions.hook import intervene, intervention_values
+from langneurons.interventions.base import find, operation
+from langneurons.interventions.hook import intervene
+from langneurons.interventions.values import intervention_values
 from langneurons.methods.mask import NeuronMask
 
 UNITS = {task: dict.fromkeys(columns.values(), "0 to 1, of one example") for task, columns in METRICS.items()}
@@ -25,12 +27,12 @@ def intervention(
     model_path: str | os.PathLike,
     condition: Condition,
     mask: str | None,
-    statistics: str | None,
+    statistics: str | os.PathLike | None,
     site: str | None,
     expected_statistics: Mapping | None = None,
     method_settings: Mapping | None = None,
 ):
-    """A context manager for the condition's intervention on ``model``, and how many neurons it overwrites.
+    """A context manager for the condition's intervention on ``model``, and how many neurons it changes.
 
     ``model_path``: the snapshot that ``model`` was loaded from. ``none`` gives a context that does nothing and 0
     neurons; a language without neurons likewise. ``expected_statistics``: further facts that the statistics must have
@@ -49,8 +51,11 @@ def intervention(
     found.check_model(len(sites.layers), sites.neurons_per_layer, digest)
     neurons = found.neurons(condition.language)
     expected = {"language": condition.language, "model_key": condition.model, "model": digest}
-    values = intervention_values(statistics, neurons, value, expected | dict(expected_statistics or {}))
-    return intervene(model, neurons, values, site), found.count(condition.language)
+    key, parsed = find(value)
+    read = operation(key).statistics(parsed)
+    facts = dict.fromkeys(read, expected | dict(expected_statistics or {}))
+    values = intervention_values(value, dict.fromkeys(read, statistics), neurons, facts)
+    return intervene(model, neurons, values, site, operation(key).apply), found.count(condition.language)
 
 
 def evaluate_xnli(

@@ -1,8 +1,11 @@
-"""Conditions: what one evaluation is of, and how its parts are spelled."""
+"""Conditions: what one evaluation is of, and the one spelling of it and of its parts."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, astuple, dataclass, fields
+
+BASE, NONE = "base", "none"
 
 
 @dataclass(frozen=True, order=True)
@@ -19,6 +22,18 @@ class Condition:
     language: str
     intervention: str
 
+    def __str__(self) -> str:
+        """As in a path: ``model/task/finetuning/language/intervention``."""
+        return "/".join(astuple(self))
+
+    @classmethod
+    def parse(cls, text: str) -> Condition:
+        """What ``str`` wrote. ValueError for a text of another form."""
+        parts = text.split("/")
+        if len(parts) != len(fields(cls)) or not all(parts):
+            raise ValueError(f"{text}: is no condition; write {'/'.join(field.name for field in fields(cls))}")
+        return cls(*parts)
+
 
 def condition_facts(condition: Condition) -> dict[str, str]:
     """What a condition's files say of themselves; ``model_key``, since ``model`` is the snapshot's digest there."""
@@ -26,12 +41,20 @@ def condition_facts(condition: Condition) -> dict[str, str]:
     return {"model_key": facts.pop("model"), **facts}
 
 
+def spell_finetuning(languages: Iterable[str] = (), method: str | None = None) -> str:
+    """(("en", "vi"), "lape-set1") -> ``en+vi@lape-set1``; without a method ``base``."""
+    return BASE if method is None else f"{'+'.join(languages)}@{method}"
+
+
 def split_finetuning(finetuning: str) -> tuple[tuple[str, ...], str | None]:
     """``en+vi@lape-set1`` -> (("en", "vi"), "lape-set1"); ``base`` -> ((), None)."""
-    if finetuning == "base":
-        return (), None
-    languages, method = finetuning.split("@")
-    return tuple(languages.split("+")), method
+    languages, _, method = finetuning.partition("@")
+    return (tuple(languages.split("+")), method) if method else ((), None)
+
+
+def spell_intervention(value: str, method: str | None) -> str:
+    """("p90", "lape-set1") -> ``p90@lape-set1``; ``none``, whose value acts on no neurons, whatever the method."""
+    return NONE if value == NONE or method is None else f"{value}@{method}"
 
 
 def split_intervention(intervention: str) -> tuple[str, str | None]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from langneurons.config.load import Config
-from langneurons.experiment.condition import Condition, split_intervention
+from langneurons.experiment.condition import NONE, Condition, split_intervention
 from langneurons.experiment.identification import method_settings
 from langneurons.experiment.models import loadable
 from langneurons.experiment.paths import paths_of
+from langneurons.interventions.base import find, statistics_of
 
 
 def evaluation_input(
@@ -25,24 +26,31 @@ def evaluation_input(
     }
     if method:
         files["mask"] = paths.neurons(model, method)
-        if value != "zero":  # the one value that no statistic says
+        if statistics_of(value):
             files["statistics"] = paths.statistics(model, language)
     return files
 
 
 def expected_statistics(config: Config, intervention: str) -> dict[str, str] | None:
     """What the statistics that an intervention reads must be of; None for one that reads none."""
-    if split_intervention(intervention)[0] in ("none", "zero"):
+    value, method = split_intervention(intervention)
+    if method is None or not statistics_of(value):
         return None
     return {"site": config.statistics.site, "estimate": config.statistics.estimate}
 
 
 def intervention_site(config: Config, intervention: str) -> str | None:
     """Where an intervention acts; None for none."""
-    return None if intervention == "none" else config.interventions.site
+    return None if intervention == NONE else config.interventions.site
 
 
 def intervention_method(config: Config, intervention: str) -> dict[str, Any] | None:
     """Settings of the method whose neurons an intervention changes; None for none."""
     method = split_intervention(intervention)[1]
     return None if method is None else method_settings(config, method)
+
+
+def intervention_entries(config: Config, intervention: str) -> list[tuple[str, str]]:
+    """(package, entry) of the operation that an intervention is; nothing for none."""
+    value, method = split_intervention(intervention)
+    return [] if method is None else [("interventions", find(value)[0])]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from langneurons.config.load import Config
-from langneurons.experiment.condition import split_intervention
+from langneurons.experiment.condition import split_finetuning, split_intervention
 from langneurons.experiment.conditions import table_conditions
 from langneurons.experiment.identification import text_languages
 
@@ -82,6 +82,6 @@ def _methods(config: Config) -> Iterator[str]:
     for name in config.run.tables:
         yield from getattr(config.tables[name], "methods", ())
         for condition in table_conditions(config, name):
-            for method in (split_intervention(condition.intervention)[1], condition.finetuning.partition("@")[2]):
+            for method in (split_intervention(condition.intervention)[1], split_finetuning(condition.finetuning)[1]):
                 if method:
                     yield method

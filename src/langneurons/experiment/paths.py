@@ -18,11 +18,10 @@ class Roots(Protocol):
 
 def condition_of(path: str) -> Condition:
     """The condition whose metrics or predictions ``path`` is; ValueError for a path of another form."""
-    parts = PurePath(path).parts
+    parts = PurePath(path).with_suffix("").parts
     if len(parts) < 6 or parts[-5] not in ("metrics", "predictions"):
         raise ValueError(f"{path}: is no file of a condition's metrics or predictions")
-    model, _, task, finetuning, language, _ = parts[-6:]
-    return Condition(model, task, finetuning, language, PurePath(path).stem)
+    return Condition.parse("/".join([parts[-6], *parts[-4:]]))
 
 
 def stage_of(path: str) -> str:
@@ -106,7 +105,8 @@ class Paths:
     def _condition(self, kind: str, c: Condition | None, ending: str) -> str:
         if c is None:
             c = Condition("{model}", "{task}", "{finetuning}", "{language}", "{intervention}")
-        return f"{self.results}/{c.model}/{kind}/{c.task}/{c.finetuning}/{c.language}/{c.intervention}.{ending}"
+        model, rest = str(c).split("/", 1)
+        return f"{self.results}/{model}/{kind}/{rest}.{ending}"
 
     def metrics(self, condition: Condition | None = None) -> str:
         return self._condition("metrics", condition, "tsv")

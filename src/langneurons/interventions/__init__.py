@@ -1,1 +1,1 @@
-"""Changing neurons while a model runs."""
+"""Changing neurons while a model runs: the hook, and one module per operation."""

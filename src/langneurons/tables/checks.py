@@ -2,40 +2,58 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 
+from langneurons.activations.statistic_names import PLAIN, percentile_name, percentile_of
 from langneurons.config.faults import unknown
+from langneurons.experiment.condition import NONE
+from langneurons.interventions.base import UnknownIntervention, find, known, operation
 from langneurons.sections.tables import MethodTable, TaskTable
 from langneurons.tables.base import Context
 from langneurons.tables.common import targets_of, task_of
 
-PERCENTILE = re.compile(r"^p(\d+(?:\.\d+)?)$")
-INTERVENTIONS = {"none", "mean", "zero"}
-STATISTICS = {"mean", "std", "positive"}
 
-
-def value_checks(
-    values: list[str], plain: set[str], where: str, place: str, context: Context
+def intervention_checks(
+    values: list[str], where: str, context: Context, none: bool = True
 ) -> Iterator[tuple[str, str]]:
-    """Of names of interventions or statistics: ``plain`` ones, and percentiles that are collected."""
-    collected = context.config.statistics.percentiles
-    percentiles = {f"p{p:g}" for p in collected}
+    """Of names of interventions; ``none``: whether a table may name the evaluation without one."""
+    percentiles = [percentile_name(p) for p in context.config.statistics.percentiles]
     for i, value in enumerate(values):
-        if value in plain or value in percentiles:
+        place = f"{where}.interventions[{i}]"
+        if none and value == NONE:
             continue
-        if PERCENTILE.match(value) and (plainly := f"p{float(value[1:]):g}") in percentiles:
-            yield f"{where}.{place}[{i}]", f"is {value}; write {plainly}"
-        elif PERCENTILE.match(value) and not 0 < float(value[1:]) < 100:
-            known = ", ".join(f"p{p:g}" for p in collected)
-            yield (
-                f"{where}.{place}[{i}]",
-                f"is {value}, and percentiles lie between 0 and 100, exclusive; write one of: {known}",
-            )
-        elif PERCENTILE.match(value):
-            yield f"{where}.{place}[{i}]", f"{value} is not collected; add {value[1:]} to statistics.percentiles"
+        try:
+            key, parsed = find(value)
+        except UnknownIntervention:
+            yield place, unknown(value, [*([NONE] if none else []), *known(percentiles)], "intervention")
+        except ValueError as error:
+            yield place, str(error)
         else:
-            yield f"{where}.{place}[{i}]", unknown(value, list(plain | percentiles), place[:-1])
+            for statistic in operation(key).statistics(parsed):
+                yield from _statistic_checks(statistic, place, context)
+
+
+def column_checks(columns: list[str], where: str, context: Context) -> Iterator[tuple[str, str]]:
+    """Of names of statistics."""
+    for i, column in enumerate(columns):
+        yield from _statistic_checks(column, f"{where}.columns[{i}]", context)
+
+
+def _statistic_checks(name: str, where: str, context: Context) -> Iterator[tuple[str, str]]:
+    """What is wrong with a statistic's name: of percentiles, only those of the configuration's list are collected."""
+    percentiles = [percentile_name(p) for p in context.config.statistics.percentiles]
+    if name in PLAIN or name in percentiles:
+        return
+    q = percentile_of(name)
+    if q is None:
+        yield where, unknown(name, [*PLAIN, *percentiles], "column")
+    elif percentile_name(q) in percentiles:
+        yield where, f"is {name}; write {percentile_name(q)}"
+    elif not 0 < q < 100:
+        listed = ", ".join(percentiles)
+        yield where, f"is {name}, and percentiles lie between 0 and 100, exclusive; write one of: {listed}"
+    else:
+        yield where, f"{name} is not collected; add {name[1:]} to statistics.percentiles"
 
 
 def task_checks(name: str, section: TaskTable, context: Context) -> Iterator[tuple[str, str]]:

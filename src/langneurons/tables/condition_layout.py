@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from langneurons.experiment.condition import Condition
+from langneurons.experiment.condition import Condition, spell_intervention
 from langneurons.sections.tables import TaskTable
 from langneurons.tables import captions
 from langneurons.tables.base import Context, Findings, Text
-from langneurons.tables.checks import INTERVENTIONS, task_checks, value_checks
+from langneurons.tables.checks import intervention_checks, task_checks
 from langneurons.tables.common import common_params, metric_of, models_of, targets_of, task_of
 from langneurons.tables.findings import against_none
 from langneurons.tables.rows import Row
@@ -24,7 +24,7 @@ DECIMALS = 1
 def checks(name: str, section: TaskTable, context: Context) -> Iterator[tuple[str, str]]:
     """Faults of the languages, comparisons and interventions."""
     yield from task_checks(name, section, context)
-    yield from value_checks(section.interventions, INTERVENTIONS, f"tables.{name}", "interventions", context)
+    yield from intervention_checks(section.interventions, f"tables.{name}", context)
 
 
 def rows_of(
@@ -41,9 +41,7 @@ def rows_of(
                 method = context.config.comparisons[comparison][language]
                 for neurons, finetuning in finetunings(source, language, method):
                     cells = {
-                        value: Condition(
-                            model, section.task, finetuning, language, value if value == "none" else f"{value}@{method}"
-                        )
+                        value: Condition(model, section.task, finetuning, language, spell_intervention(value, method))
                         for value in section.interventions
                     }
                     rows.append(Row(model, comparison, neurons, language, cells))

@@ -13,11 +13,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Literal
 
 from langneurons.artifacts.tsv import read_tsv
-from langneurons.experiment.condition import Condition
+from langneurons.experiment.condition import Condition, split_finetuning, split_intervention
 from langneurons.tables.base import Text
 from langneurons.tables.formats import MARK, printed
 from langneurons.tables.rows import Row
-from langneurons.tables.uncertainty import written
 
 if TYPE_CHECKING:
     import pandas
@@ -206,7 +205,7 @@ def metric_columns(task: str, metric: str | None) -> dict[str, str]:
 def _refuse_holes(wanted: Iterable[Condition], metrics: Mapping, names: Iterable[str]) -> None:
     lacking = [c for c in dict.fromkeys(wanted) if any(name not in metrics.get(c, {}) for name in names)]
     if lacking:
-        said = ", ".join(map(written, lacking))
+        said = ", ".join(map(str, lacking))
         raise ValueError(f"{len(lacking)} conditions of the table have no number: {said}; evaluate them first")
 
 
@@ -218,8 +217,13 @@ def _title(titles: Mapping[str, str], model: str) -> str:
 
 def _method_key(row: Row) -> str:
     """The key of the method whose neurons the row's conditions overwrite, or were fine-tuned with; "" for none."""
-    named = (part for c in row.cells.values() for part in (c.intervention, c.finetuning) if "@" in part)
-    return next(named, "").rpartition("@")[2]
+    named = (
+        method
+        for c in row.cells.values()
+        for method in (split_intervention(c.intervention)[1], split_finetuning(c.finetuning)[1])
+        if method
+    )
+    return next(named, "")
 
 
 def _measured(

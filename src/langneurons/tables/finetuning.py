@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from langneurons.experiment.condition import Condition
+from langneurons.experiment.condition import Condition, spell_finetuning
 from langneurons.sections.tables import TaskTable
 from langneurons.tables import condition_layout as layout
 from langneurons.tables.base import Context
@@ -52,8 +52,8 @@ def rows(section: Section, context: Context) -> list[Row]:
     """Rows of the table, in print order."""
 
     def finetunings(source: str, target: str, method: str) -> list[tuple[str, str]]:
-        labels = {"source": source, "target": target, "source+target": f"{source}+{target}"}
-        return [(labels[whose], f"{labels[whose]}@{method}") for whose in section.neurons]
+        chosen = {"source": [source], "target": [target], "source+target": [source, target]}
+        return [("+".join(chosen[whose]), spell_finetuning(chosen[whose], method)) for whose in section.neurons]
 
     return layout.rows_of(section, context, finetunings)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from langneurons.experiment.condition import Condition
+from langneurons.experiment.condition import BASE, NONE, Condition
 from langneurons.sections.tables import TaskTable
 from langneurons.tables import condition_layout as layout
 from langneurons.tables.base import Context
@@ -33,13 +33,13 @@ class Section(TaskTable):
 
 def rows(section: Section, context: Context) -> list[Row]:
     """Rows of the table, in print order."""
-    return layout.rows_of(section, context, lambda source, target, method: [("", "base")])
+    return layout.rows_of(section, context, lambda source, target, method: [("", BASE)])
 
 
 def baselines(section: Section, context: Context) -> list[Condition]:
     """The source language without intervention: what a transfer is measured against."""
     source = task_of(section, context).source_language
-    return [Condition(model, section.task, "base", source, "none") for model in models_of(section, context)]
+    return [Condition(model, section.task, BASE, source, NONE) for model in models_of(section, context)]
 
 
 def conditions(section: Section, context: Context) -> list[Condition]:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from langneurons.experiment.condition import Condition, split_intervention
+from langneurons.experiment.condition import BASE, NONE, Condition, spell_intervention, split_intervention
 from langneurons.experiment.paths import condition_of
 from langneurons.sections.tables import TaskTable
 from langneurons.tables.base import Context, Count, Findings, Text
 from langneurons.tables.captions import METRICS
-from langneurons.tables.checks import INTERVENTIONS, known_comparisons, task_checks, value_checks
+from langneurons.tables.checks import intervention_checks, known_comparisons, task_checks
 from langneurons.tables.columns import columns_text
 from langneurons.tables.common import common_params, condition_inputs, metric_of, models_of, targets_of
 from langneurons.tables.findings import RANDOM, number, place
@@ -81,8 +81,7 @@ def checks(name: str, section: Section, context: Context) -> Iterator[tuple[str,
             yield where, f"comparison '{comparison}' is itself random; name one that is not"
         elif not controls_of(comparison, context):
             yield where, f"no method of kind random is like '{comparison}'; add one to methods"
-    plain = INTERVENTIONS - {"none"}
-    yield from value_checks(section.interventions, plain, f"tables.{name}", "interventions", context)
+    yield from intervention_checks(section.interventions, f"tables.{name}", context, none=False)
 
 
 def controls_of(comparison: str, context: Context) -> list[str]:
@@ -99,12 +98,12 @@ def rows(section: Section, context: Context) -> list[ControlRow]:
             for language in targets_of(section, context):
 
                 def condition(intervention: str, model=model, language=language) -> Condition:
-                    return Condition(model, section.task, "base", language, intervention)
+                    return Condition(model, section.task, BASE, language, intervention)
 
                 method = context.config.comparisons[comparison][language]
                 for value in section.interventions:
-                    own, none = condition(f"{value}@{method}"), condition("none")
-                    random = tuple(condition(f"{value}@{control}") for control in controls)
+                    own, none = condition(spell_intervention(value, method)), condition(NONE)
+                    random = tuple(condition(spell_intervention(value, control)) for control in controls)
                     found.append(ControlRow(model, comparison, language, value, none, own, random))
     return found
 

@@ -15,7 +15,7 @@ from langneurons.sections.base import Language
 from langneurons.sections.tables import TableSection
 from langneurons.tables import captions
 from langneurons.tables.base import Context, Findings, Text
-from langneurons.tables.checks import STATISTICS, value_checks
+from langneurons.tables.checks import column_checks
 from langneurons.tables.common import common_params, models_of
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Section(TableSection):
 
 def checks(name: str, section: Section, context: Context) -> Iterator[tuple[str, str]]:
     yield from outside(section.languages, context.config.corpus.languages, f"tables.{name}.languages")
-    yield from value_checks(section.columns, STATISTICS, f"tables.{name}", "columns", context)
+    yield from column_checks(section.columns, f"tables.{name}", context)
 
 
 def conditions(section: Section, context: Context) -> list[Condition]:

@@ -38,7 +38,7 @@ def with_uncertainty(
     found: Metrics = {}
     for condition, values in metrics.items():
         if condition not in predictions:
-            raise ValueError(f"no predictions of {written(condition)}; evaluate this condition")
+            raise ValueError(f"no predictions of {condition}; evaluate this condition")
         read[condition] = agreeing(predictions[condition], condition, values, names)
         found[condition] = dict(values)
         for name in names:
@@ -61,11 +61,6 @@ def with_uncertainty(
 def corrected(metrics: Mapping[Condition, Mapping[str, float | int]]) -> list[float]:
     """Every Holm-corrected p-value in what ``with_uncertainty`` gave."""
     return [value for values in metrics.values() for name, value in values.items() if name.endswith("_p_holm")]
-
-
-def written(condition: Condition) -> str:
-    """A condition as its path says it."""
-    return "/".join(vars(condition).values())
 
 
 def agreeing(

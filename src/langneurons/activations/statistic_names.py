@@ -1,0 +1,30 @@
+"""Names of the statistics of a neuron: ``mean``, ``std``, ``positive``, and a percentile as ``p90`` or ``p2.5``."""
+
+from __future__ import annotations
+
+import re
+
+PLAIN = ("mean", "std", "positive")
+_PERCENTILE = re.compile(r"p(\d+(?:\.\d+)?)")
+
+
+def percentile_name(q: float) -> str:
+    """90 -> ``p90``, 2.5 -> ``p2.5``: the only spelling of a percentile."""
+    return f"p{q:g}"
+
+
+def percentile_of(name: str) -> float | None:
+    """``p90`` -> 90.0; None for a name that is no percentile's."""
+    found = _PERCENTILE.fullmatch(name)
+    return float(found[1]) if found else None
+
+
+def own_settings(name: str, site: str, estimate: str) -> dict[str, str]:
+    """Those of the two settings that the statistic depends on.
+
+    The share of positive tokens is the same at both sites, and the mean and the deviation are over all tokens however
+    percentiles are estimated.
+    """
+    if name == "positive":
+        return {}
+    return {"site": site, "estimate": estimate} if percentile_of(name) is not None else {"site": site}
