@@ -310,7 +310,7 @@ FAULTS = {
         ["models", "llama-3.1-8b", "revision"],
         "main",
         "models.llama-3.1-8b.revision",
-        ["is 'main'", "40 hexadecimal digits", "python -m langneurons.hub.errors commit meta-llama/Llama-3.1-8B"],
+        ["is 'main'", "40 hexadecimal digits", "python -m langneurons.hub commit meta-llama/Llama-3.1-8B"],
     ),
     "fewer characters than the budget needs": (
         ["corpus", "hub", "characters"],

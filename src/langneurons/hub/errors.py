@@ -1,6 +1,6 @@
 """The Hugging Face Hub: what it refuses, in words that say what to do; and a repository's commit, to pin it.
 
-``python -m langneurons.hub.errors commit meta-llama/Llama-3.1-8B`` prints the commit that the configuration asks for; a
+``python -m langneurons.hub commit meta-llama/Llama-3.1-8B`` prints the commit that the configuration asks for; a
 data set's name has ``datasets/`` before it.
 """
 
@@ -200,7 +200,7 @@ def commit_of(name: str, branch: str = "main") -> str:
 
 def main(arguments: list[str]) -> int:
     """``commit NAME [NAME …]``: a line a repository, its commit and its name."""
-    parser = argparse.ArgumentParser(prog="python -m langneurons.hub.errors")
+    parser = argparse.ArgumentParser(prog="python -m langneurons.hub")
     commands = parser.add_subparsers(required=True)
     commit = commands.add_parser("commit", help="print the commit to write as a revision in the configuration")
     commit.add_argument("names", nargs="+", metavar="NAME", help="owner/name, or datasets/owner/name of a data set")
@@ -213,7 +213,3 @@ def main(arguments: list[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
