@@ -101,7 +101,9 @@ def own(tmp_path):
 
 def with_own(raw, **keys):
     table = {"kind": "plain_perplexity", "models": ["mistral-nemo"], "methods": ["lape-set1"]} | keys
-    return raw | {"tables": raw["tables"] | {"own": table}, "run": raw["run"] | {"tables": ["own", "xnli"]}}
+    changed = {"tables": raw["tables"] | {"own": table}, "run": raw["run"] | {"tables": ["own", "xnli"]}}
+    own = "plain_perplexity" in entries("tables")
+    return raw | changed | {"extensions": [str(registry.file_of("tables", "plain_perplexity"))] if own else []}
 
 
 @pytest.mark.parametrize("name", entries("tables"))
@@ -109,7 +111,7 @@ def test_an_entry_provides_the_protocol(name):
     kind = entry("tables", name)
     needed = [name for name, value in vars(Kind).items() if callable(value) or isinstance(value, staticmethod)]
     needed = [name for name in needed if not name.startswith("_")]
-    assert {"checks", "conditions", "inputs", "params", *JOB_FUNCTIONS} == set(needed)
+    assert {"checks", "conditions", "inputs", "params", *JOB_FUNCTIONS} == {*needed, "MEANING"}
     assert all(callable(getattr(kind, function)) for function in needed)
     assert kind.ENTRY_OF == "tables" and kind.MEANING.strip() and kind.Section.__doc__
 

@@ -58,7 +58,7 @@ def test_a_script_runs_in_the_warm_process(scripts, tmp_path):
         (
             ["no-such-command"],
             127,
-            "error: no-such-command: command not found; usage: python -m langneurons.w",
+            "error: no-such-command: command not found; usage: python -m langneurons.runner.warm COMMAND",
         ),
     ],
 )
