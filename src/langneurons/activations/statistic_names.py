@@ -17,14 +17,3 @@ def percentile_of(name: str) -> float | None:
     """``p90`` -> 90.0; None for a name that is no percentile's."""
     found = _PERCENTILE.fullmatch(name)
     return float(found[1]) if found else None
-
-
-def own_settings(name: str, site: str, estimate: str) -> dict[str, str]:
-    """Those of the two settings that the statistic depends on.
-
-    The share of positive tokens is the same at both sites, and the mean and the deviation are over all tokens however
-    percentiles are estimated.
-    """
-    if name == "positive":
-        return {}
-    return {"site": site, "estimate": estimate} if percentile_of(name) is not None else {"site": site}
