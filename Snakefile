@@ -10,7 +10,6 @@ configfile: f"{workflow.basedir}/config/config.yaml"
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/common_publishing.smk"
 include: "workflow/rules/corpus.smk"
 include: "workflow/rules/models.smk"
 include: "workflow/rules/tasks.smk"
@@ -51,32 +50,32 @@ rule all:
 
 rule corpus:
     input:
-        stages.corpus(settings),
+        of(stages.corpus),
 
 
 rule statistics:
     input:
-        stages.statistics(settings),
+        of(stages.statistics),
 
 
 rule neurons:
     input:
-        stages.neurons(settings),
+        of(stages.neurons),
 
 
 rule adapters:
     input:
-        stages.adapters(settings),
+        of(stages.adapters),
 
 
 rule metrics:
     input:
-        stages.metrics(settings),
+        of(stages.metrics),
 
 
 rule perplexity:
     input:
-        stages.perplexity(settings),
+        of(stages.perplexity),
 
 
 rule tables:

@@ -1,4 +1,4 @@
-"""The registries: methods, tasks, interventions and tables, one module per entry, found by its name in its package.
+"""The registries: methods, interventions and tables, one module per entry, found by its name in its package.
 
 A module is an entry where it has the line ``ENTRY_OF = "methods"`` (or another package of ``PACKAGES``); its file's
 name is the entry's name. Finding entries imports none of them, and importing one is light: numpy, pandas and torch
@@ -17,9 +17,12 @@ import sys
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
+from typing import Any, get_args
 
-PACKAGES = ("methods", "tasks", "interventions", "tables")
+PACKAGES = {"methods": "Method", "interventions": "Operation", "tables": "Kind"}
+"""Package -> the protocol in its ``base`` module, whose members an entry provides."""
+
 OWN = "langneurons_extensions"
 """The package under which modules of a person's own are imported."""
 
@@ -31,7 +34,8 @@ _extensions: dict[tuple[str, str], Path] = {}
 def load_extensions(paths: Iterable[str]) -> None:
     """Make the entries of these files known; those of an earlier call are forgotten.
 
-    ValueError, naming the file, for one that is missing, marks no entry, or has the name of another entry.
+    ValueError, naming the file, for one that is missing, marks no entry, has the name of another entry, cannot be
+    imported, or lacks what an entry provides.
     """
     _extensions.clear()
     for name in paths:
@@ -47,6 +51,8 @@ def load_extensions(paths: Iterable[str]) -> None:
         if path.stem in entries(package):
             raise ValueError(f"extensions: {name}: {package} has an entry '{path.stem}' already; rename the file")
         _extensions[package, path.stem] = path
+    for package, name in _extensions:
+        _check(package, name)
 
 
 def entries(package: str) -> list[str]:
@@ -85,6 +91,33 @@ def _mark(path: Path) -> str | None:
     return found[1] if found else None
 
 
+def _check(package: str, name: str) -> None:
+    """ValueError where an extension cannot be imported, or lacks a member of its package's protocol."""
+    where = f"extensions: {_extensions[package, name]}"
+    try:
+        module = entry(package, name)
+    except Exception as error:  # a person's module may raise anything
+        raise ValueError(f"{where}: cannot be imported ({type(error).__name__}: {error}); correct it") from error
+    _check_members(package, name, where)
+    section = getattr(module, "Section", None)
+    if section is not None and _kinds(section) != (name,):
+        raise ValueError(f'{where}: the kind of its Section must be its file\'s name; write kind: Literal["{name}"]')
+
+
+def _kinds(section: Any) -> tuple:
+    """What the ``kind`` of a section may be."""
+    return get_args(section.model_fields["kind"].annotation) if "kind" in section.model_fields else ()
+
+
+def _check_members(package: str, name: str, where: str) -> None:
+    """ValueError, saying ``where``, for an entry that lacks a member of its package's protocol."""
+    protocol = getattr(importlib.import_module(f"langneurons.{package}.base"), PACKAGES[package])
+    functions = {member for member, value in vars(protocol).items() if isinstance(value, (FunctionType, staticmethod))}
+    members = {member for member in {*protocol.__annotations__, *functions} if not member.startswith("_")}
+    if missing := sorted(member for member in members if not hasattr(entry(package, name), member)):
+        raise ValueError(f"{where}: has no {', '.join(missing)}; src/langneurons/{package}/base.py says what they are")
+
+
 def _from_file(name: str, path: Path) -> ModuleType:
     loaded = sys.modules.get(name)
     if loaded is not None and loaded.__file__ == str(path):
@@ -93,6 +126,10 @@ def _from_file(name: str, path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ValueError(f"extensions: {path}: cannot be imported")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
+    sys.modules[name] = module  # first: pydantic looks there for what annotations name
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
     return module

@@ -233,17 +233,8 @@ CODE_EDITS = {
         "src/langneurons/methods/lape.py",
         "np.log(",
         "np.log2(",
-        # Its own masks, the random ones that copy their numbers, and what follows: nothing of act-prob-90p.
-        {
-            "identify_neurons": 4,
-            "draw_neurons": 2,
-            "finetune": 2,
-            "draw_curves": 1,
-            "evaluate": 7,
-            "measure_perplexity": 2,
-            "draw_perplexity": 2,
-            "render_table": 4,
-        },
+        # As of lape-set1's top_fraction, and lape-set6's own masks: nothing of act-prob-90p.
+        EDITS["methods.lape-set1.top_fraction"][1] | {"identify_neurons": 4},
     ),
 }
 

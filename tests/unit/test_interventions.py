@@ -45,20 +45,23 @@ def with_lora(model):
     return adapted.eval()
 
 
-def by_hand(model, ids, site, neurons=NEURONS, values=VALUES):
-    """Logits of the model with each MLP's forward written out and edited, without any hook."""
+def by_hand(model, ids, site, neurons=NEURONS, values=VALUES, change=lambda own, value: torch.full_like(own, value)):
+    """Logits of the model with each MLP's forward written out and edited, without any hook.
+
+    ``change(own, value)``: what a neuron ``[blocks, tokens]`` becomes; without it, ``value``.
+    """
     for layer in find_neurons(model).layers:
 
-        def forward(x, layer=layer):
-            z = layer.gate(x)
-            mask = torch.zeros(48, dtype=torch.bool)
-            constant = torch.zeros(48, dtype=z.dtype)
+        def edited(x, layer=layer):
+            columns = list(x.unbind(-1))
             for neuron, value in zip(neurons.get(layer.index, ()), values.get(layer.index, ()), strict=True):
-                mask[neuron], constant[neuron] = True, value
-            z = torch.where(mask, constant, z) if site == "gate" else z
-            a = functional.silu(z)
-            a = torch.where(mask, constant, a) if site == "act" else a
-            return layer.down(a * layer.up(x))
+                columns[neuron] = change(columns[neuron], float(value))
+            return torch.stack(columns, -1)
+
+        def forward(x, layer=layer, edited=edited):
+            z = layer.gate(x)
+            a = functional.silu(edited(z) if site == "gate" else z)
+            return layer.down((edited(a) if site == "act" else a) * layer.up(x))
 
         layer.mlp.forward = forward
     try:
@@ -316,31 +319,6 @@ def test_what_is_no_intervention(name):
         find(name)
 
 
-def operated(model, ids, site, change):
-    """Logits with each MLP's forward written out, without any hook; ``change`` of the chosen columns, by layer."""
-    for layer in find_neurons(model).layers:
-
-        def edited(x, layer=layer):
-            if layer.index not in NEURONS:
-                return x
-            parts = list(x.unbind(-1))
-            for place, neuron in enumerate(NEURONS[layer.index]):
-                parts[neuron] = change(parts[neuron], VALUES[layer.index][place])
-            return torch.stack(parts, -1)
-
-        def forward(x, layer=layer, edited=edited):
-            z = layer.gate(x)
-            a = functional.silu(edited(z) if site == "gate" else z)
-            return layer.down((edited(a) if site == "act" else a) * layer.up(x))
-
-        layer.mlp.forward = forward
-    try:
-        return model(input_ids=ids).logits
-    finally:
-        for layer in find_neurons(model).layers:
-            del layer.mlp.forward
-
-
 CHANGES = {
     "x": (operation("scale").apply, lambda own, v: own * v),
     "add": (operation("add").apply, lambda own, v: own + v),
@@ -353,7 +331,7 @@ CHANGES = {
 def test_an_operation_equals_an_edit_by_hand_and_so_do_its_gradients(model, site, change, adapted):
     model = with_lora(model) if adapted else model
     apply, by_formula = CHANGES[change]
-    expected = operated(model, IDS, site, by_formula)
+    expected = by_hand(model, IDS, site, change=by_formula)
     expected.square().sum().backward()
     gradients = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
     model.zero_grad()
@@ -378,7 +356,7 @@ def test_generation_under_an_operation_equals_full_forwards_by_hand(model):
     expected = IDS[:1]
     with torch.no_grad():
         for _ in range(8):
-            token = operated(model, expected, "act", by_formula)[:, -1].argmax(-1, keepdim=True)
+            token = by_hand(model, expected, "act", change=by_formula)[:, -1].argmax(-1, keepdim=True)
             expected = torch.cat([expected, token], dim=1)
             if token == 63:
                 break

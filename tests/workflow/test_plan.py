@@ -265,6 +265,13 @@ def test_one_condition_can_be_asked_for_by_its_path(tmp_path):
     assert counts["summarize_activations"] == 1
 
 
+def test_a_condition_of_an_unknown_intervention_says_so(tmp_path):
+    target = "results/mistral-nemo/metrics/xnli/base/vi/meen@lape-set1.tsv"
+    done = parse(tmp_path, "--dry-run", "--quiet=rules", target, configs=PAPER)
+    assert done.returncode == 1
+    assert "ValueError: meen@lape-set1: is meen, which is no intervention" in done.stdout
+
+
 def test_zero_needs_no_statistics(tmp_path):
     target = "results/mistral-nemo/metrics/xnli/base/vi/zero@lape-set1.tsv"
     assert "summarize_activations" not in planned(tmp_path, target, configs=PAPER)

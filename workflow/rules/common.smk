@@ -197,3 +197,18 @@ def obstacle_at_the_hub(jobs):
     kinds = ["model" if job.rule.name == "download_model" else "dataset" for job in jobs]
     sources = [job.params.get("hub", job.params) for job in jobs]
     return obstacle([Repository(kind, s["repository"], s["revision"]) for kind, s in zip(kinds, sources)])
+
+
+def drawings(*kinds):
+    """The files of figures that one job draws, since it costs more to start a renderer than to draw one."""
+    files = {}
+    for kind in kinds:
+        files |= {f"{kind}_{ending}": paths.figure(kind, ending=ending) for ending in ("pdf", "html")}
+        files[f"{kind}_svg"] = report(
+            paths.figure(kind),
+            caption=f"../report/{kind}.rst",
+            category="Figures",
+            subcategory=kind,
+            labels={"model": "{model}", "method": "{method}"},
+        )
+    return files

@@ -22,7 +22,7 @@ if models.models_from(settings, "demo"):
             mem_mb=3_000,
             runtime=60,
         params:
-            version=version_of("pretrain_demo_model", facts.of_model),
+            version=version_of("pretrain_demo_model"),
             model=lambda wildcards: settings.models[wildcards.model].model_dump(
                 exclude={"title", "source", "quantization", "dtype", "attention_targets"}
             ),

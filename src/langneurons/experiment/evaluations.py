@@ -18,7 +18,7 @@ def evaluation_input(
     """Model, adapter, test set, and for an intervention the mask and, where it reads one, the statistics."""
     paths = paths_of(config)
     condition = Condition(model, task, finetuning, language, intervention)
-    value, method = split_intervention(intervention)
+    _, method = split_intervention(intervention)
     files = {
         "model": loadable(config, model),
         "adapter": paths.adapter(condition.model, condition.task, condition.finetuning),
@@ -26,15 +26,14 @@ def evaluation_input(
     }
     if method:
         files["mask"] = paths.neurons(model, method)
-        if statistics_of(value):
+        if _statistics(intervention):
             files["statistics"] = paths.statistics(model, language)
     return files
 
 
 def expected_statistics(config: Config, intervention: str) -> dict[str, str] | None:
     """What the statistics that an intervention reads must be of; None for one that reads none."""
-    value, method = split_intervention(intervention)
-    if method is None or not statistics_of(value):
+    if not _statistics(intervention):
         return None
     return {"site": config.statistics.site, "estimate": config.statistics.estimate}
 
@@ -52,5 +51,21 @@ def intervention_method(config: Config, intervention: str) -> dict[str, Any] | N
 
 def intervention_entries(config: Config, intervention: str) -> list[tuple[str, str]]:
     """(package, entry) of the operation that an intervention is; nothing for none."""
+    found = _operation(intervention)
+    return [] if found is None else [("interventions", found[0])]
+
+
+def _statistics(intervention: str) -> list[str]:
+    """The statistics that an intervention reads."""
+    return [] if _operation(intervention) is None else statistics_of(split_intervention(intervention)[0])
+
+
+def _operation(intervention: str) -> tuple[str, Any] | None:
+    """The entry that an intervention is, and what it reads in its name; None for none. ValueError for another name."""
     value, method = split_intervention(intervention)
-    return [] if method is None else [("interventions", find(value)[0])]
+    if method is None:
+        return None
+    try:
+        return find(value)
+    except ValueError as error:
+        raise ValueError(f"{intervention}: {error}") from None

@@ -23,11 +23,6 @@ def method_inputs(config: Config, method: str) -> base.Inputs:
     return method_of(spec).inputs(spec, config, method_languages(config, method))
 
 
-def random_controls(config: Config, comparison: str) -> list[str]:
-    """Methods of random neurons, as many a layer as ``comparison``'s: its controls, a seed each."""
-    return [name for name, spec in config.methods.items() if method_of(spec).matched_to(spec) == comparison]
-
-
 def text_languages(config: Config, method: str) -> set[str]:
     """Languages whose text the neurons of ``method`` come from, those of the masks that it reads too, and its own."""
     inputs = method_inputs(config, method)

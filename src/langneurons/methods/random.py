@@ -28,7 +28,7 @@ class Section(base.Section):
     """Random neurons: a control, with as many neurons per layer and language as other methods found."""
 
     kind: Literal["random"]
-    like: str = Field(description="Key of comparisons: as many neurons a layer as its masks, language by language.")
+    like: str = Field(description="Key of comparisons: as many neurons per layer as its masks, language by language.")
     seed: Annotated[int, Field(ge=0)] = Field(0, description="Seed of the draw.")
 
 
@@ -79,9 +79,9 @@ def select_random(
 ) -> tuple[Entries, Entries]:
     """Draw as many neurons per layer and language as ``reference`` has, without replacement.
 
-    ``reference``: language -> layer -> indices, shape ``[n]``. Every (seed, language, layer) is a draw of its own: a
-    language more changes no other's neurons. Each neuron of the layer gets a uniform number and the lowest are taken;
-    the numbers are the raw output of PCG64, which numpy keeps the same from version to version.
+    ``reference``: language -> layer -> indices, shape ``[n]``. Every (seed, language, layer) is a draw of its own:
+    another language changes no other's neurons. Each neuron of the layer gets a uniform number and the lowest are
+    taken; the numbers are the raw output of PCG64, which numpy keeps the same from version to version.
 
     Returns (entries, scores): language -> layer -> sorted int64 indices, and the numbers they were taken by, in [0, 1).
     Raises ValueError for a negative seed, a negative layer, and more neurons than the layer has.

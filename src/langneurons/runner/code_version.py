@@ -42,7 +42,6 @@ FACTS = {
 }
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
-
 Facts = tuple[tuple[str, str], ...]
 """(kind of fact, key) pairs: which lines of the tables in ``FACTS`` a job uses, as (("language", "vi"),)."""
 
@@ -148,8 +147,6 @@ def _module(module: str) -> tuple[dict[str, list[ast.stmt]], list[ast.stmt]]:
     statements: dict[str, list[ast.stmt]] = {}
     effects = []
     for node in _parse(_file(module)).body:
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            continue  # imports of annotations, which do not count
         names = _bound(node)
         for name in names:
             statements.setdefault(name, []).append(node)

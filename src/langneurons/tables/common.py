@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from langneurons.experiment.condition import Condition
@@ -53,3 +53,13 @@ def condition_inputs(conditions: Iterable[Condition], context: Context) -> dict[
 def pairs_of(section: MethodTable, context: Context) -> list[tuple[str, str]]:
     """Model and method of each part of a table that goes by both."""
     return [(model, method) for model in models_of(section, context) for method in section.methods]
+
+
+def pair_params(section: MethodTable, context: Context) -> dict[str, Any]:
+    """What the layout of a table depends on that goes by models and methods."""
+    return common_params(section, context) | {"pairs": pairs_of(section, context)}
+
+
+def by_pair(params: Mapping[str, Any], files: Iterable[Any]) -> dict[tuple[str, str], Any]:
+    """(model, method) -> its file, in the order of ``pair_params``."""
+    return {(model, method): file for (model, method), file in zip(params["pairs"], files, strict=True)}

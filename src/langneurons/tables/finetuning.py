@@ -28,7 +28,7 @@ with EL's neurons set to a constant. A star says that an intervention's number d
 
 
 class Section(TaskTable):
-    """Transfer after fine-tuning neurons beside the attention layers: a row a fine-tuned neuron set."""
+    """Transfer after fine-tuning neurons beside the attention layers: one row per fine-tuned neuron set."""
 
     kind: Literal["finetuning"]
     neurons: list[Literal["source", "target", "source+target"]] = Field(

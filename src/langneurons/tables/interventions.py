@@ -26,7 +26,7 @@ number differs from *No Int* on the same examples; the TSV has its 95 % interval
 
 
 class Section(TaskTable):
-    """Zero-shot transfer of the base model: a row a language, a column an intervention."""
+    """Zero-shot transfer of the base model: one row per language, one column per intervention."""
 
     kind: Literal["interventions"]
 

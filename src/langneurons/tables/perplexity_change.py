@@ -13,7 +13,7 @@ from langneurons.sections.tables import MethodTable
 from langneurons.tables.base import Context, Findings, Text
 from langneurons.tables.checks import method_checks
 from langneurons.tables.columns import columns_text
-from langneurons.tables.common import common_params, pairs_of
+from langneurons.tables.common import by_pair, pair_params, pairs_of
 from langneurons.tables.findings import number
 from langneurons.tables.perplexity_file import PERPLEXITY, read_changes
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas
 
 ENTRY_OF = "tables"
+DECIMALS = 3
 MEANING = """\
 Perplexity of held-out text of one language with the neurons of one language set to 0, less its perplexity without. A
 positive change is worse text modelling; where the neurons are a language's own, its own text should suffer most.
@@ -61,11 +62,11 @@ def inputs(section: Section, context: Context) -> dict[str, list[str]]:
 
 
 def params(section: Section, context: Context) -> dict[str, Any]:
-    return common_params(section, context) | {"pairs": pairs_of(section, context)}
+    return pair_params(section, context)
 
 
 def frame(params: Mapping[str, Any], inputs: Any) -> pandas.DataFrame:
-    return perplexity_change(dict(zip(map(tuple, params["pairs"]), inputs.perplexities, strict=True)), params["titles"])
+    return perplexity_change(by_pair(params, inputs.perplexities), params["titles"])
 
 
 def perplexity_change(

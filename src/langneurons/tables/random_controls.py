@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from langneurons.evaluation.significance import Predictions
 
 ENTRY_OF = "tables"
+DECIMALS = 1
 MEANING = """\
 Would the same number of any neurons have done as much? Each intervention is repeated on random neurons, as many in each
 layer as the language's own; several draws. *Own - random* is the difference between the metric with the language's own
@@ -85,7 +86,7 @@ def checks(name: str, section: Section, context: Context) -> Iterator[tuple[str,
 
 
 def controls_of(comparison: str, context: Context) -> list[str]:
-    """Methods of random neurons, as many a layer as the comparison's: its controls, a seed each."""
+    """Methods of random neurons, as many per layer as the comparison's: its controls, one seed each."""
     return [method for method in context.config.methods if context.matched_to(method) == comparison]
 
 
@@ -155,7 +156,7 @@ def random_controls(
     resamples: int,
     seed: int,
 ) -> pandas.DataFrame:
-    """Every intervention on a language's own neurons beside the same on random ones: a line a row and metric.
+    """Every intervention on a language's own neurons beside the same on random ones: one line per row and metric.
 
     ``predictions(condition)`` reads a condition's scores, ``neurons`` says how many it overwrites, ``metrics`` are
     names in the predictions; ``resamples`` and ``seed`` are the bootstrap's. Columns (``RANDOM_COLUMNS``): the metric

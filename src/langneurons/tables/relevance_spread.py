@@ -12,13 +12,14 @@ from langneurons.sections.tables import MethodTable
 from langneurons.tables.base import Context, Findings, Text
 from langneurons.tables.checks import method_checks
 from langneurons.tables.columns import columns_text
-from langneurons.tables.common import common_params, pairs_of
+from langneurons.tables.common import by_pair, pair_params, pairs_of
 from langneurons.tables.findings import number, place
 
 if TYPE_CHECKING:
     import pandas
 
 ENTRY_OF = "tables"
+DECIMALS = 3
 MEANING = """\
 Act Prob 90p ranks neurons by their relevance r, the share of a language's tokens at which a neuron exceeds a threshold.
 Where r varies over the neurons no more than it would by drawing tokens, that ranking is noise, and so are its neurons.
@@ -59,11 +60,11 @@ def inputs(section: Section, context: Context) -> dict[str, list[str]]:
 
 
 def params(section: Section, context: Context) -> dict[str, Any]:
-    return common_params(section, context) | {"pairs": pairs_of(section, context)}
+    return pair_params(section, context)
 
 
 def frame(params: Mapping[str, Any], inputs: Any) -> pandas.DataFrame:
-    return relevance_spread(dict(zip(map(tuple, params["pairs"]), inputs.masks, strict=True)), params["titles"])
+    return relevance_spread(by_pair(params, inputs.masks), params["titles"])
 
 
 def relevance_spread(masks: Mapping[tuple[str, str], str | os.PathLike], titles: Mapping[str, str]) -> pandas.DataFrame:

@@ -22,7 +22,7 @@ class Row:
 class ControlRow:
     """A row of a table of random controls: one intervention on the language's own neurons, and on random ones.
 
-    ``random``: a condition a method of kind random that is like ``comparison``, in the configuration's order.
+    ``random``: one condition per method of kind random that is like ``comparison``, in the configuration's order.
     """
 
     model: str

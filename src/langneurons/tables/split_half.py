@@ -13,7 +13,7 @@ from langneurons.sections.tables import MethodTable
 from langneurons.tables.base import Context, Findings, Text
 from langneurons.tables.checks import method_checks
 from langneurons.tables.columns import columns_text
-from langneurons.tables.common import common_params, pairs_of
+from langneurons.tables.common import by_pair, pair_params, pairs_of
 from langneurons.tables.findings import number, place
 from langneurons.tables.formats import MISSING
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas
 
 ENTRY_OF = "tables"
+DECIMALS = 3
 MEANING = """\
 Would the same neurons be found again? Each method is run on the even and on the odd shards of the text by themselves,
 and the two sets of neurons are compared: 1 if they are the same, 0 if they share none.
@@ -68,12 +69,11 @@ def inputs(section: Section, context: Context) -> dict[str, list[str]]:
 
 
 def params(section: Section, context: Context) -> dict[str, Any]:
-    return common_params(section, context) | {"pairs": pairs_of(section, context)}
+    return pair_params(section, context)
 
 
 def frame(params: Mapping[str, Any], inputs: Any) -> pandas.DataFrame:
-    halves = zip(inputs.even, inputs.odd, strict=True)
-    return split_half(dict(zip(map(tuple, params["pairs"]), halves, strict=True)), params["titles"])
+    return split_half(by_pair(params, zip(inputs.even, inputs.odd, strict=True)), params["titles"])
 
 
 def split_half(

@@ -30,10 +30,10 @@ of the model. Percentiles come from exact counts in fixed bins, within 1/64 of t
 
 
 class Section(TableSection):
-    """Activation statistics, averaged over all neurons of a model: a row a language."""
+    """Activation statistics, averaged over all neurons of a model: one row per language."""
 
     kind: Literal["statistics"]
-    languages: list[Language] = Field(min_length=1, description="Languages, a row each.")
+    languages: list[Language] = Field(min_length=1, description="Languages, one row each.")
     columns: list[str] = Field(min_length=1, description="Columns: mean, std, positive, p90 and the like.")
 
     def texts(self) -> list[str]:
