@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -62,11 +63,20 @@ def parse(directory: Path, *arguments: str | Path, configs: tuple[str | Path, ..
     """As :func:`snakemake`, but sooner there: for a call that starts no job."""
     command = _options(directory, arguments, configs)
     with tempfile.NamedTemporaryFile() as output:
-        process = _forks.Process(target=_main, args=(command, output.name))
+        # The status comes through a pipe of the call's own: `exitcode` is 255 where a process that another thread
+        # starts meanwhile (it polls every child) reads it first.
+        status, answer = _forks.Pipe(duplex=False)
+        process = _forks.Process(target=_main, args=(command, output.name, answer))
         process.start()
+        answer.close()
+        try:
+            code = status.recv()
+        except EOFError:
+            code = -1  # killed before it ended
         process.join()
+        status.close()
         text = Path(output.name).read_text(encoding="utf-8")
-    return subprocess.CompletedProcess(["snakemake", *command], process.exitcode, text)
+    return subprocess.CompletedProcess(["snakemake", *command], code, text)
 
 
 def planned(directory: Path, *arguments: str | Path, configs: tuple[str | Path, ...] = SMALLEST) -> dict[str, int]:
@@ -97,8 +107,8 @@ def _options(directory: Path, arguments: tuple[str | Path, ...], configs: tuple[
     return [*options, "--cores", "2", "--show-failed-logs", "--nolock", *map(str, arguments)]
 
 
-def _main(command: list[str], output: str) -> None:
-    """In the fork: Snakemake's own main, its output to a file."""
+def _main(command: list[str], output: str, answer: Connection) -> None:
+    """In the fork: Snakemake's own main, its output to a file and its exit status to a pipe."""
     with open(output, "wb") as stream:
         os.dup2(stream.fileno(), 1)
         os.dup2(stream.fileno(), 2)
@@ -107,4 +117,10 @@ def _main(command: list[str], output: str) -> None:
     sys.argv = ["snakemake", *command]
     from snakemake.cli import main
 
-    main(command)
+    try:
+        main(command)
+    except SystemExit as ended:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        answer.send(ended.code or 0)
+        raise
