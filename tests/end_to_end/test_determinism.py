@@ -9,7 +9,7 @@ from snakemake_calls import snakemake
 # another mask, a matrix of perplexity, figures.
 TARGETS = [
     "results/tables/xnli_finetuning.tsv",
-    "results/tiny-llama/statistics/en.parquet",
+    "results/tiny-llama/statistics/en/p90.parquet",
     "results/tiny-llama/neurons/lape-set6.parquet",
     "results/figures/neuron_layers.tiny-llama.lape-set1.svg",
     "results/figures/perplexity_change.tiny-llama.lape-set1.svg",

@@ -10,7 +10,7 @@ import time
 import pytest
 from snakemake_calls import ROOT, SMALLEST, job_counts, planned
 
-# 2 models; 3 languages (2 have statistics) in 2 shards each; 6 fine-tunings (4 on xnli, 2 of them of neurons);
+# 2 models; 3 languages in 2 shards each, of 2 of them 7 statistics; 6 fine-tunings (4 on xnli, 2 of them of neurons);
 # 17 conditions: 11 on xnli, 6 on xquad; 7 with an intervention, 4 of them zero. Methods: lape-set1 and act-prob-90p
 # of both models (drawn: a job for the neurons, a job for perplexity), lape-set6 and random of one.
 FROM_IDENTIFICATION_ON = {
@@ -24,7 +24,7 @@ FROM_IDENTIFICATION_ON = {
 FROM_COLLECTION_ON = FROM_IDENTIFICATION_ON | {
     "collect_activations": 12,
     "merge_activations": 6,
-    "summarize_activations": 4,
+    "summarize_activations": 28,
     "identify_neurons": 6,
     "render_table": 5,
 }
@@ -38,7 +38,7 @@ OF_ONE_MODEL = {
     "pack_heldout_tokens": 3,
     "collect_activations": 6,
     "merge_activations": 3,
-    "summarize_activations": 2,
+    "summarize_activations": 14,
     "identify_neurons": 2,
     "draw_neurons": 2,
     "finetune": 2,
@@ -53,7 +53,6 @@ QUANTIZED_ANEW = {
     for rule, count in OF_ONE_MODEL.items()
     if rule not in ("pretrain_demo_model", "quantize_model", "pack_tokens", "pack_heldout_tokens")
 }
-SUMMARIZED_ANEW = {"summarize_activations": 4, "evaluate": 3, "render_table": 3}
 XNLI_FROM_FINETUNING_ON = {"finetune": 4, "draw_curves": 2, "evaluate": 11, "render_table": 3}
 XQUAD_FROM_FINETUNING_ON = {"finetune": 2, "draw_curves": 2, "evaluate": 6, "render_table": 1}
 
@@ -89,9 +88,12 @@ EDITS = {
     "activations.batch_percentiles": ({"activations": {"batch_percentiles": [90]}}, FROM_COLLECTION_ON),
     "statistics.percentiles, 99 more": (
         {"statistics": {"percentiles": [5, 10, 25, 50, 75, 90, 95, 99]}},
-        SUMMARIZED_ANEW,
+        {},
     ),
-    "statistics.site": ({"statistics": {"site": "act"}}, SUMMARIZED_ANEW),
+    "statistics.site": (
+        {"statistics": {"site": "act"}},
+        {"summarize_activations": 28, "evaluate": 3, "render_table": 3},
+    ),
     # Methods. Random neurons copy the numbers of lape-set1.
     "methods.lape-set1.top_fraction": (
         {"methods": {"lape-set1": {"top_fraction": 0.04}}},
@@ -162,7 +164,7 @@ EDITS = {
     "tables.xnli.models, one less": ({"tables": {"xnli": {"models": ["tiny-llama"]}}}, {"render_table": 1}),
     "tables.activation_statistics.columns": (
         {"tables": {"activation_statistics": {"columns": ["mean", "p50"]}}},
-        {"render_table": 1},
+        {"summarize_activations": 4, "render_table": 1},
     ),
     "significance.level": ({"significance": {"level": 0.9}}, {"render_table": 4}),
     "significance.resamples": ({"significance": {"resamples": 500}}, {"render_table": 1}),

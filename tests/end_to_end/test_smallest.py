@@ -21,7 +21,7 @@ LANGUAGES = ("en", "vi", "hi")
 SETS = {"lape-set1": (("en", "vi"), 0.6), "lape-set6": (("en", "hi", "vi"), 0.95)}  # languages, activity_quantile
 TABLES = ("xnli", "xquad", "xnli_finetuning", "activation_statistics", "xnli_random_neurons")
 FIGURES = ("neuron_counts", "neuron_overlap", "neuron_layers", "perplexity_change", "bits_per_byte_change")
-PERCENTILES = (5, 10, 25, 50, 75, 90, 95)
+PERCENTILES = (5, 10, 25, 75, 90, 95)
 LAYERS, NEURONS, BATCH = 2, 128, 4096  # of smallest.yaml's model; activations.batch_tokens of demo.yaml
 # The conditions of smallest.yaml.
 TARGETS = [f"{value}@{method}" for value, method in [("zero", "lape-set1"), ("zero", "act-prob-90p")]]
@@ -152,7 +152,7 @@ def test_every_condition_and_no_other_was_evaluated(results):
 
 def test_every_job_has_a_log_that_tells_no_error(results):
     logs = {str(path.relative_to(results / "logs")): path.read_text() for path in (results / "logs").rglob("*.log")}
-    assert len(logs) == 106  # jobs of the run
+    assert len(logs) == 130  # jobs of the run
     assert [name for name, text in logs.items() if re.search(r"^error:|Traceback", text, flags=re.M)] == []
 
 
@@ -197,14 +197,19 @@ def test_a_second_call_has_nothing_to_do(finished):
 
 @pytest.mark.parametrize("language", ["en", "vi"])
 def test_percentiles_are_those_of_the_model_itself(results, activations, language):
-    table = pq.read_table(results / f"tiny-llama/statistics/{language}.parquet").to_pydict()
-    z = activations[language]
-    assert (table["layer"], table["neuron"]) == (
-        [layer for layer in range(LAYERS) for _ in range(NEURONS)],
-        list(range(NEURONS)) * LAYERS,
-    )
-    assert set(table["tokens"]) == {z.shape[1]}
+    files = sorted((results / f"tiny-llama/statistics/{language}").iterdir())
+    assert {file.stem for file in files} == {"mean", *(f"p{percentile}" for percentile in PERCENTILES)}
+    z, table = activations[language], {}
     assert 5000 < z.shape[1] <= 6000
+    for file in files:
+        read = pq.read_table(file).to_pydict()
+        assert list(read) == ["layer", "neuron", file.stem]
+        assert (read["layer"], read["neuron"]) == (
+            [layer for layer in range(LAYERS) for _ in range(NEURONS)],
+            list(range(NEURONS)) * LAYERS,
+        )
+        assert json.loads(pq.read_metadata(file).metadata[b"langneurons"])["tokens"] == z.shape[1]
+        table |= read
     for percentile in PERCENTILES:
         lower, upper = (np.quantile(z, percentile / 100, axis=1, method=m).ravel() for m in ("lower", "higher"))
         exact = np.quantile(z, percentile / 100, axis=1).ravel()
@@ -213,12 +218,10 @@ def test_percentiles_are_those_of_the_model_itself(results, activations, languag
         assert (abs(found - exact) <= bound + 1e-6).all()
         assert np.ptp(found) > 0.1
     np.testing.assert_allclose(table["mean"], z.mean(axis=1).ravel(), atol=1e-6)
-    np.testing.assert_allclose(table["std"], z.std(axis=1).ravel(), rtol=1e-4)
-    np.testing.assert_allclose(table["positive"], (z > 0).mean(axis=1).ravel(), atol=1.5 / z.shape[1])
 
 
 def test_counts_and_statistics_say_which_data_type_was_counted(results):
-    for file in ("activations/en/0000", "activations/en", "statistics/en"):
+    for file in ("activations/en/0000", "activations/en", "statistics/en/mean"):
         metadata = pq.read_metadata(results / f"tiny-llama/{file}.parquet").metadata
         assert json.loads(metadata[b"langneurons"])["dtype"] == "float32"
 
@@ -416,9 +419,10 @@ def test_adapters_and_interventions_give_their_logits_without_this_library(
 
 def overwrite(model, results, neurons, value, language):
     """Plain hooks that set a = silu(z) of ``neurons`` to 0, or to their ``value`` of the language's statistics."""
-    table = (
-        pq.read_table(results / f"tiny-llama/statistics/{language}.parquet").to_pandas().set_index(["layer", "neuron"])
-    )
+    table = None
+    if value != "zero":
+        file = results / f"tiny-llama/statistics/{language}/{value}.parquet"
+        table = pq.read_table(file).to_pandas().set_index(["layer", "neuron"])
     names = dict(model.named_modules())
     for layer, indices in neurons.items():
         (act,) = [module for name, module in names.items() if name.endswith(f"layers.{layer}.mlp.act_fn")]

@@ -19,8 +19,8 @@ CASES = {
         "method is 'lape-set6', 'lape-set1' was expected",
     ),
     "statistics": (
-        "results/tiny-mistral/statistics/vi.parquet",
-        "results/tiny-mistral/statistics/en.parquet",
+        "results/tiny-mistral/statistics/vi/p90.parquet",
+        "results/tiny-mistral/statistics/en/p90.parquet",
         "results/tiny-mistral/metrics/xquad/base/vi/p90@lape-set1.tsv",
         "evaluate/tiny-mistral/xquad/base/vi/p90@lape-set1",
         "language is 'en', 'vi' was expected",

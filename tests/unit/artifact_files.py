@@ -16,9 +16,10 @@ def predictions_file(path, columns, condition=None, task="xnli", **facts):
     return path
 
 
-def statistics_file(path, columns, model_key="llama", language="vi", **facts):
-    """A statistics file of ``columns`` (pyarrow arrays, or what makes them), whatever their values are."""
-    write_parquet(path, pa.table(columns), "statistics", facts | {"model_key": model_key, "language": language})
+def statistic_file(path, name, columns, model_key="llama", language="vi", **facts):
+    """A file of the statistic ``name``, of ``columns`` (pyarrow arrays, or what makes them), whatever their values."""
+    facts |= {"model_key": model_key, "language": language, "statistic": name}
+    write_parquet(path, pa.table(columns), "statistics", facts)
     return path
 
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from artifact_files import statistics_file
+from artifact_files import statistic_file
 
 from langneurons.evaluation.condition import intervention
 from langneurons.evaluation.perplexity import measure_changes
@@ -70,7 +70,7 @@ def test_a_mask_of_another_shape_is_refused(snapshots, tmp_path):
     model, mask = load_base(own), mask_of(own, layers=3)
     mask.write(tmp_path / "mask.parquet", model_key="tiny")
     with pytest.raises(ValueError, match="is for 3 layers of 24 neurons, the model has 2 of 24"):
-        intervention(model, own, of("zero@lape-set1"), tmp_path / "mask.parquet", None, "act")
+        intervention(model, own, of("zero@lape-set1"), tmp_path / "mask.parquet", {}, "act")
     with pytest.raises(ValueError, match="is for 3 layers of 24 neurons, the model has 2 of 24"):
         measure_changes(model, own, mask, {}, "act", 64)
 
@@ -81,11 +81,11 @@ def test_an_intervention_takes_its_own_models_mask(snapshots, tmp_path):
     mask_of(own).write(tmp_path / "mask.parquet", model_key="tiny")
     values = np.arange(LAYERS * NEURONS) / 10
     columns = {"layer": np.repeat([0, 1], NEURONS), "neuron": np.tile(np.arange(NEURONS), 2), "mean": values}
-    statistics_file(tmp_path / "vi.parquet", columns, "tiny", "vi", model=snapshot_digest(own))
+    statistic_file(tmp_path / "mean.parquet", "mean", columns, "tiny", "vi", model=snapshot_digest(own))
     seen = {}
     with torch.inference_mode():
         context, count = intervention(
-            model, own, of("mean@lape-set1"), tmp_path / "mask.parquet", tmp_path / "vi.parquet", "act"
+            model, own, of("mean@lape-set1"), tmp_path / "mask.parquet", {"mean": tmp_path / "mean.parquet"}, "act"
         )
         with context:
             for i, layer in enumerate(model.model.layers):
@@ -95,33 +95,35 @@ def test_an_intervention_takes_its_own_models_mask(snapshots, tmp_path):
     for layer, neurons in ENTRIES["vi"].items():
         for neuron in neurons:
             assert seen[layer][0, :, neuron].tolist() == pytest.approx([values[layer * NEURONS + neuron]] * 3)
-    assert intervention(model, own, of("zero@lape-set1", "hi"), tmp_path / "mask.parquet", None, "act")[1] == 0
-    assert intervention(model, "nowhere", of("none"), None, None, None)[1] == 0  # reads no file
+    assert intervention(model, own, of("zero@lape-set1", "hi"), tmp_path / "mask.parquet", {}, "act")[1] == 0
+    assert intervention(model, "nowhere", of("none"), None, {}, None)[1] == 0  # reads no file
 
 
 def test_files_of_another_job_are_refused(snapshots, tmp_path):
     """A mask of another method, statistics of another language, model, site: each by its name."""
     own, _ = snapshots
     model = load_base(own)
-    mask, statistics = tmp_path / "mask.parquet", tmp_path / "vi.parquet"
+    mask, mean = tmp_path / "mask.parquet", tmp_path / "mean.parquet"
     mask_of(own).write(mask, model_key="tiny", settings={"top_fraction": 0.05})
     columns = {"layer": np.repeat([0, 1], NEURONS), "neuron": np.tile(np.arange(NEURONS), 2), "mean": np.ones(48)}
 
     def refused(message, name="mean@lape-set1", settings=None):
         with pytest.raises(ValueError, match=message):
-            intervention(model, own, of(name), mask, statistics, "act", {"site": "gate"}, settings)
+            intervention(model, own, of(name), mask, {"mean": mean}, "act", {"mean": {"site": "gate"}}, settings)
 
-    statistics_file(statistics, columns, "tiny", "vi", site="gate")
-    refused(r"vi\.parquet: does not say its model")
+    statistic_file(mean, "mean", columns, "tiny", "vi", site="gate")
+    refused(r"mean\.parquet: does not say its model")
     said = r"mask\.parquet: settings is \{'top_fraction': 0\.05\}, \{'top_fraction': 0\.01\} was expected"
     refused(said, settings={"top_fraction": 0.01})
     refused(r"mask\.parquet: method is 'lape-set1', 'lape-set6' was expected", "mean@lape-set6")
-    statistics_file(statistics, columns, "tiny", "hi", site="gate")
-    refused(r"vi\.parquet: language is 'hi', 'vi' was expected")
-    statistics_file(statistics, columns, "other", "vi", site="gate")
-    refused(r"vi\.parquet: model key is 'other', 'tiny' was expected")
-    statistics_file(statistics, columns, "tiny", "vi", site="act")
-    refused(r"vi\.parquet: .*site is 'act', 'gate' was expected")
+    statistic_file(mean, "mean", columns, "tiny", "hi", site="gate")
+    refused(r"mean\.parquet: language is 'hi', 'vi' was expected")
+    statistic_file(mean, "mean", columns, "other", "vi", site="gate")
+    refused(r"mean\.parquet: model key is 'other', 'tiny' was expected")
+    statistic_file(mean, "mean", columns, "tiny", "vi", site="act")
+    refused(r"mean\.parquet: .*site is 'act', 'gate' was expected")
+    statistic_file(mean, "p90", columns, "tiny", "vi", site="gate", model=snapshot_digest(own))
+    refused(r"mean\.parquet: statistic is 'p90', 'mean' was expected")
 
 
 def test_both_runs_of_a_perplexity_read_the_same_tokens(snapshots):

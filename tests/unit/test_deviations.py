@@ -82,7 +82,7 @@ def batch_mean(z, q):
 
 
 def column(counts, name, **options):
-    return summarize(counts, [5, 90], **options)[name].to_numpy().reshape(LAYERS, WIDTH)
+    return summarize(counts, name, **options)[name].to_numpy().reshape(LAYERS, WIDTH)
 
 
 def logits(model, neurons, constants, site):

@@ -19,7 +19,7 @@ import torch
 
 from langneurons.activations.sketch import NeuronCounts
 from langneurons.activations.statistics import summarize
-from langneurons.activations.statistics_file import read_statistics, write_statistics
+from langneurons.activations.statistics_file import read_statistic, write_statistic
 from langneurons.activations.storage import merge_files, read_counts, read_positive, write_counts
 from langneurons.corpus.documents import read_documents, shard_budget, write_documents
 from langneurons.corpus.packing import read_blocks, write_blocks
@@ -98,10 +98,11 @@ def merged(path):
 
 
 def statistics(path, facts):
-    write_statistics(path, summarize(counted(), [5, 90]), facts)
+    write_statistic(path, summarize(counted(), facts["statistic"]), facts)
 
 
 STATISTICS = {"model": DIGEST, "model_key": "tiny", "language": "vi", "site": "gate", "estimate": "exact"}
+STATISTICS |= {"statistic": "p90"}
 
 
 def mask(path, facts):
@@ -255,9 +256,16 @@ KINDS = {
     "counts, merged": Kind(COUNTS, [*OTHER_COUNTS, {"model": OTHER_DIGEST}], counts, merged),
     "statistics": Kind(
         STATISTICS,
-        [{"language": "hi"}, {"model": OTHER_DIGEST}, {"model_key": "x"}, {"site": "act"}, {"estimate": "batch_mean"}],
+        [
+            {"language": "hi"},
+            {"model": OTHER_DIGEST},
+            {"model_key": "x"},
+            {"site": "act"},
+            {"estimate": "batch_mean"},
+            {"statistic": "mean"},
+        ],
         statistics,
-        lambda path: read_statistics(path, ["mean", "p90"], STATISTICS),
+        lambda path: read_statistic(path, "p90", {k: v for k, v in STATISTICS.items() if k != "statistic"}),
     ),
     "neuron mask": Kind(
         MASK, [{"method": "act"}, {"model": OTHER_DIGEST}, {"model_key": "x"}, {"half": "even"}], mask, read_mask

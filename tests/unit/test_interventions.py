@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from artifact_files import changed_parquet, statistics_file
+from artifact_files import changed_parquet, statistic_file
 from torch.nn import functional
 
 from langneurons.interventions.base import UnknownIntervention, find, known, operation, statistics_of
@@ -227,16 +227,20 @@ def statistics(tmp_path):
     columns = {
         "layer": pa.array(np.repeat(np.arange(3), 4), pa.int32()),
         "neuron": pa.array(np.tile(np.arange(4), 3), pa.int32()),
-        "tokens": pa.array([100] * 12, pa.int64()),
     }
-    columns |= {name: pa.array(rng.normal(size=12)) for name in ("mean", "std", "positive", "p2.5", "p90")}
-    return statistics_file(tmp_path / "hi.parquet", columns, language="hi"), columns
+    names = ("mean", "std", "positive", "p2.5", "p90")
+    values = {name: pa.array(rng.normal(size=12)) for name in names}
+    files = {
+        name: statistic_file(tmp_path / f"{name}.parquet", name, columns | {name: values[name]}, language="hi")
+        for name in names
+    }
+    return files, columns | values
 
 
 @pytest.mark.parametrize("name", ["mean", "p90", "p2.5"])
 def test_values_are_each_neurons_own(statistics, name):
-    path, columns = statistics
-    found = intervention_values(name, {name: path}, {2: np.array([3, 0]), 0: np.array([1])})
+    files, columns = statistics
+    found = intervention_values(name, files, {2: np.array([3, 0]), 0: np.array([1])})
     assert found[2].tolist() == [columns[name][11].as_py(), columns[name][8].as_py()]
     assert found[0].tolist() == [columns[name][1].as_py()]
     assert found[0].dtype == np.float64
@@ -248,13 +252,13 @@ def test_zero_needs_no_statistics():
 
 
 def test_values_of_no_neurons(statistics):
-    assert intervention_values("mean", {"mean": statistics[0]}, {}) == {}
+    assert intervention_values("mean", statistics[0], {}) == {}
 
 
 @pytest.mark.parametrize(
     ("neurons", "name", "message"),
     [
-        ({0: [1]}, "p75", "no column p75, only mean, std, positive, p2.5, p90; add 75 to statistics.percentiles"),
+        ({0: [1]}, "p75", "intervention 'p75' reads p75, of which no file is given"),
         ({0: [1]}, "std", "intervention 'std' is std, which is no intervention"),
         ({0: [1]}, "none", "intervention 'none' is none, which is no intervention"),
         ({0: [4]}, "mean", r"no neuron \(0, 4\): it holds 3 layers of 4"),
@@ -264,17 +268,17 @@ def test_values_of_no_neurons(statistics):
 )
 def test_bad_values(statistics, neurons, name, message):
     with pytest.raises(ValueError, match=message):
-        intervention_values(name, {name: statistics[0]}, {k: np.array(v) for k, v in neurons.items()})
+        intervention_values(name, statistics[0], {k: np.array(v) for k, v in neurons.items()})
 
 
 def test_statistics_out_of_order_or_without_a_number(statistics, tmp_path):
-    path, columns = statistics
-    changed_parquet(path, "statistics", lambda table, facts: (table.slice(1), facts), tmp_path / "cut.parquet")
+    files, columns = statistics
+    changed_parquet(files["mean"], "statistics", lambda table, facts: (table.slice(1), facts), tmp_path / "cut.parquet")
     with pytest.raises(ValueError, match="cut.parquet: rows are not one per neuron"):
         intervention_values("mean", {"mean": tmp_path / "cut.parquet"}, {0: np.array([1])})
     values = columns["mean"].to_pylist()
     values[9] = float("nan")
-    statistics_file(tmp_path / "nan.parquet", columns | {"mean": pa.array(values)})
+    statistic_file(tmp_path / "nan.parquet", "mean", columns | {"mean": pa.array(values)})
     with pytest.raises(ValueError, match=r"nan\.parquet: mean is NaN at layer 2, neuron 1 \(1 of 12 values"):
         intervention_values("mean", {"mean": tmp_path / "nan.parquet"}, {0: np.array([1])})
 
@@ -385,7 +389,7 @@ def test_an_operation_is_rounded_to_bfloat16_once(model, change):
 
 
 def test_values_of_an_operation(statistics):
-    path, columns = statistics
-    found = intervention_values("add-0.5*p90", {"p90": path}, {2: np.array([3, 0])})
+    files, columns = statistics
+    found = intervention_values("add-0.5*p90", files, {2: np.array([3, 0])})
     assert found[2].tolist() == [-0.5 * columns["p90"][11].as_py(), -0.5 * columns["p90"][8].as_py()]
     assert intervention_values("x2", {}, {1: np.array([4, 5])})[1].tolist() == [2.0, 2.0]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from artifact_files import statistics_file
+from artifact_files import statistic_file
 
 from langneurons.config.load import load_config
 from langneurons.config.table_checks import table_context
@@ -156,8 +156,11 @@ def statistics(config, folder):
     for (model, _, _, language), row in printed_rows("activation_statistics").items():
         key = {title: key for key, title in TITLES.items()}[model]
         pairs = {name: [float(text) - 0.5, float(text) + 0.5] for name, text in row.items()}
-        files[key, language] = folder / f"{key}.{language}.parquet"
-        statistics_file(files[key, language], {"layer": [0, 0], "neuron": [0, 1]} | pairs, key, language)
+        place = {"layer": [0, 0], "neuron": [0, 1]}
+        files[key, language] = {
+            name: statistic_file(folder / f"{key}.{language}.{name}", name, place | {name: pair}, key, language)
+            for name, pair in pairs.items()
+        }
     assert list(files) == [(model, language) for model in config.run.models for language in spec.languages]
     return statistics_table(files, spec.columns, TITLES)
 

@@ -6,6 +6,7 @@ import torch
 from torch.nn import functional
 
 from langneurons.activations.sketch import LOWER, UPPER, NeuronCounts, bins_of
+from langneurons.activations.statistic_names import settings_of
 from langneurons.activations.statistics import (
     batch_mean,
     layer_percentile,
@@ -349,23 +350,39 @@ def test_summarize_makes_the_contracts_table():
     rng = np.random.default_rng(11)
     counts = NeuronCounts.empty(2, 3)
     counts.update(rng.standard_normal((100, 2, 3)))
-    table = summarize(counts, [5, 2.5, 90])
-    assert table.column_names == ["layer", "neuron", "tokens", "mean", "std", "positive", "p5", "p2.5", "p90"]
-    assert [field.type for field in table.schema] == [pa.int32()] * 2 + [pa.int64()] + [pa.float64()] * 6
-    assert table["layer"].to_pylist() == [0, 0, 0, 1, 1, 1]
-    assert table["neuron"].to_pylist() == [0, 1, 2, 0, 1, 2]
-    assert set(table["tokens"].to_pylist()) == {100}
-    for column, expected in (
+    for name, expected in (
         ("p2.5", percentile(counts, 2.5)),
         ("p90", percentile(counts, 90)),
         ("mean", mean(counts)),
         ("std", std(counts)),
         ("positive", positive_share(counts)),
     ):
-        assert (table[column].to_numpy() == expected.ravel()).all()
-    act = summarize(counts, [5], site="act", activation="gelu")
+        table = summarize(counts, name)
+        assert table.column_names == ["layer", "neuron", name]
+        assert [field.type for field in table.schema] == [pa.int32()] * 2 + [pa.float64()]
+        assert table["layer"].to_pylist() == [0, 0, 0, 1, 1, 1]
+        assert table["neuron"].to_pylist() == [0, 1, 2, 0, 1, 2]
+        assert (table[name].to_numpy() == expected.ravel()).all()
+    act = summarize(counts, "p5", site="act", activation="gelu")
     assert (act["p5"].to_numpy() == percentile(counts, 5, "act", "gelu").ravel()).all()
-    assert act["positive"].equals(table["positive"])
+    assert summarize(counts, "positive", site="act").equals(summarize(counts, "positive"))
+
+
+def test_a_statistic_names_the_settings_that_it_depends_on():
+    """By what changes with either setting: a file says those settings alone, and an edit of another reruns nothing."""
+    counts = NeuronCounts.empty(2, 3, (5.0,), 1, 16)
+    counts.update(np.random.default_rng(12).standard_normal((64, 2, 3)))
+    counts.sums += [np.arange(6.0).reshape(2, 3)]
+    counts.batches = 4
+    for name in ("mean", "std", "positive", "p5"):
+        found = summarize(counts, name)
+        changes = {
+            "site": not summarize(counts, name, site="act").equals(found),
+            "estimate": not summarize(counts, name, estimate="batch_mean").equals(found),
+        }
+        assert settings_of(name, "gate", "exact") == {
+            key: value for key, value in (("site", "gate"), ("estimate", "exact")) if changes[key]
+        }
 
 
 def test_batch_mean_is_what_was_collected_and_nothing_else():
@@ -375,20 +392,21 @@ def test_batch_mean_is_what_was_collected_and_nothing_else():
         batch_mean(counts, 90)
     counts.sums += [[[3.0, 5.0]]]
     counts.batches = 2
-    assert summarize(counts, [90], estimate="batch_mean")["p90"].to_pylist() == [1.5, 2.5]
+    assert summarize(counts, "p90", estimate="batch_mean")["p90"].to_pylist() == [1.5, 2.5]
     with pytest.raises(ValueError, match=r"percentile 75 was not collected by batches \(collected: 90\)"):
-        summarize(counts, [90, 75], estimate="batch_mean")
+        summarize(counts, "p75", estimate="batch_mean")
     with pytest.raises(ValueError, match="site: gate"):
-        summarize(counts, [90], site="act", estimate="batch_mean")
+        summarize(counts, "p90", site="act", estimate="batch_mean")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"percentiles": [101]}, "0 to 100"),
-        ({"percentiles": [5], "site": "mlp"}, "gate"),
-        ({"percentiles": [5], "site": "act", "activation": "tanh"}, "known: gelu"),
-        ({"percentiles": [5], "estimate": "mean"}, "batch_mean"),
+        ({"name": "p101"}, "0 to 100"),
+        ({"name": "median"}, "median is no statistic; write mean, std, positive, or a percentile as p90"),
+        ({"name": "p5", "site": "mlp"}, "gate"),
+        ({"name": "p5", "site": "act", "activation": "tanh"}, "known: gelu"),
+        ({"name": "p5", "estimate": "mean"}, "batch_mean"),
     ],
 )
 def test_summarize_says_what_to_write(arguments, message):

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from artifact_files import statistics_file, tsv_file
+from artifact_files import statistic_file, tsv_file
 from markdown_it import MarkdownIt
 
 import langneurons
@@ -273,19 +273,20 @@ def test_gathering_refuses():
 
 
 def write_statistics(path, of=("llama", "en"), **columns):
+    path.mkdir()
     count = len(next(iter(columns.values())))
     fixed = {"layer": pa.array([0] * count, pa.int32()), "neuron": pa.array(range(count), pa.int32())}
-    columns = fixed | {k: pa.array(v, pa.float64()) for k, v in columns.items()}
-    return statistics_file(path, columns, *of)
+    return {
+        name: statistic_file(path / f"{name}.parquet", name, fixed | {name: pa.array(values, pa.float64())}, *of)
+        for name, values in columns.items()
+    }
 
 
 def test_statistics_are_means_over_neurons(tmp_path):
     values = np.random.default_rng(0).normal(size=(4, 1000))
     files = {
-        ("nemo", "vi"): write_statistics(
-            tmp_path / "a.parquet", ("nemo", "vi"), **{"mean": values[0], "p2.5": values[1]}
-        ),
-        ("llama", "en"): write_statistics(tmp_path / "b.parquet", **{"mean": values[2], "p2.5": values[3]}),
+        ("nemo", "vi"): write_statistics(tmp_path / "a", ("nemo", "vi"), **{"mean": values[0], "p2.5": values[1]}),
+        ("llama", "en"): write_statistics(tmp_path / "b", **{"mean": values[2], "p2.5": values[3]}),
     }
     table = statistics_table(files, ["p2.5", "mean"], TITLES)
     assert table.columns.tolist() == ["model", "model_key", "language", "p2.5", "mean"]
@@ -295,14 +296,14 @@ def test_statistics_are_means_over_neurons(tmp_path):
 
 
 def test_statistics_refuse(tmp_path):
-    path = write_statistics(tmp_path / "a.parquet", mean=[1.0, None], p5=[1.0, 2.0], p10=[1.0, math.nan])
-    with pytest.raises(ValueError, match=r"a\.parquet has no column p90, only mean, p5, p10; add 90"):
-        statistics_table({("llama", "en"): path}, ["p90"], TITLES)
+    files = write_statistics(tmp_path / "a", mean=[1.0, None], p5=[1.0, 2.0], p10=[1.0, math.nan])
+    with pytest.raises(ValueError, match=r"p5\.parquet: statistic is 'p5', 'p90' was expected"):
+        statistics_table({("llama", "en"): {"p90": files["p5"]}}, ["p90"], TITLES)
     for column in ("mean", "p10"):
-        with pytest.raises(ValueError, match=rf"a\.parquet: {column} is NaN at layer 0, neuron \d \(1 of 2"):
-            statistics_table({("llama", "en"): path}, [column], TITLES)
+        with pytest.raises(ValueError, match=rf"{column}\.parquet: {column} is NaN at layer 0, neuron \d \(1 of 2"):
+            statistics_table({("llama", "en"): files}, [column], TITLES)
     with pytest.raises(ValueError, match=r"gone\.parquet: no such file"):
-        statistics_table({("llama", "en"): tmp_path / "gone.parquet"}, ["mean"], TITLES)
+        statistics_table({("llama", "en"): {"mean": tmp_path / "gone.parquet"}}, ["mean"], TITLES)
 
 
 # Writing
@@ -394,8 +395,8 @@ def test_finetuning_layout_of_the_random_table(tmp_path):
 
 
 def test_statistics_layout(tmp_path):
-    path = write_statistics(tmp_path / "a.parquet", mean=[-0.26214], p75=[-0.04931], positive=[0.25])
-    table = statistics_table({("llama", "en"): path}, ["mean", "p75", "positive"], TITLES)
+    files = write_statistics(tmp_path / "a", mean=[-0.26214], p75=[-0.04931], positive=[0.25])
+    table = statistics_table({("llama", "en"): files}, ["mean", "p75", "positive"], TITLES)
     write_table(table, condition_text(table, 4, "Statistics"), tmp_path / "t")
     header, body = markdown_cells(tmp_path / "t.md")
     assert header == ["Model", "EL", "Mean", "P75", "Positive"]

@@ -8,7 +8,7 @@ import pytest
 from snakemake_calls import ROOT, SMALLEST
 
 TARGETS = [
-    "results/tiny-llama/statistics/vi.parquet",
+    "results/tiny-llama/statistics/vi/p90.parquet",
     "results/tiny-llama/neurons/act-prob-90p.parquet",
     "results/tiny-llama/metrics/xnli/base/vi/p90@lape-set1.tsv",
     "results/tiny-llama/metrics/xnli/base/vi/none.tsv",
@@ -92,8 +92,7 @@ def planned(request, tmp_path_factory):
 def test_each_switch_reaches_its_jobs(planned):
     edit, jobs = planned
     xquad = edit["tasks"]["xquad"]
-    statistics = jobs["results/tiny-llama/statistics/vi.parquet"]["params"]
-    assert {key: statistics[key] for key in ("site", "estimate")} == edit["statistics"]
+    assert jobs["results/tiny-llama/statistics/vi/p90.parquet"]["params"]["statistic"] == edit["statistics"]
     method = jobs["results/tiny-llama/neurons/act-prob-90p.parquet"]["params"]["method"]
     assert method["threshold"] == edit["methods"]["act-prob-90p"]["threshold"]
     for target in ("metrics/xnli/base/vi/p90@lape-set1.tsv", "perplexity/lape-set1.tsv"):

@@ -60,9 +60,9 @@ rule summarize_activations:
     input:
         paths.activations(),
     output:
-        paths.statistics(),
+        paths.statistic(),
     log:
-        paths.log("summarize_activations", "{model}", "{language}"),
+        paths.log("summarize_activations", "{model}", "{language}", "{statistic}"),
     group:
         "counts-{model}"
     conda:
@@ -74,10 +74,8 @@ rule summarize_activations:
     params:
         version=version_of("summarize_activations"),
         shards=SHARDS,
-        percentiles=settings.statistics.percentiles,
-        site=settings.statistics.site,
-        estimate=settings.statistics.estimate,
+        statistic=of(evaluations.statistic_settings),
     message:
-        "Statistics of {wildcards.model} on {wildcards.language}"
+        "Statistic {wildcards.statistic} of {wildcards.model} on {wildcards.language}"
     script:
         "../scripts/summarize_activations.py"

@@ -82,6 +82,7 @@ wildcard_constraints:
     model=one_of(settings.models),
     method=METHODS,
     language="[a-z]{2}",
+    statistic=r"mean|std|positive|p\d+(\.\d+)?",
     shard=r"\d{4}",
     task="xnli|xquad",
     split="train|test",

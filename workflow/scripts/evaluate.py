@@ -28,8 +28,9 @@ with job(snakemake.log[0], snakemake.threads):
         "seed": p.seed,
     }
     model = load_adapter(base, inputs.adapter, digest, trained)
+    statistics = dict(zip(p.statistics, inputs.get("statistics", []), strict=True))
     context, neurons = intervention(
-        model, inputs.model, condition, inputs.get("mask"), inputs.get("statistics"), p.site, p.statistics, p.method
+        model, inputs.model, condition, inputs.get("mask"), statistics, p.site, p.statistics, p.method
     )
     batch_tokens, where = snakemake.resources.batch_tokens, str(condition)
     with context:

@@ -20,6 +20,7 @@ import numpy as np
 
 from langneurons.activations.datatypes import data_type
 from langneurons.activations.sketch import BINS, HIGHEST, NeuronCounts, bins_of
+from langneurons.activations.statistic_names import PLAIN, percentile_of
 from langneurons.activations.values import Values, values_at
 
 if TYPE_CHECKING:
@@ -117,42 +118,43 @@ def batch_mean(counts: NeuronCounts, q: float) -> np.ndarray:
 
 
 def summarize(
-    counts: NeuronCounts,
-    percentiles: Sequence[float],
-    site: str = "gate",
-    activation: str = "silu",
-    estimate: str = "exact",
+    counts: NeuronCounts, name: str, site: str = "gate", activation: str = "silu", estimate: str = "exact"
 ) -> pa.Table:
-    """A row a neuron, by (layer, neuron): layer, neuron (int32), tokens (int64), mean, std, positive, p5 .. (float64).
+    """One statistic of every neuron, by (layer, neuron): layer, neuron (int32), and ``name`` (float64).
 
-    ``site``: gate (z) or act (a = ``activation`` of z). ``estimate``: exact (over all tokens) or batch_mean (the mean
-    of batches' percentiles, as the paper's code; of z only). A percentile 2.5 is column ``p2.5``. ValueError for what
-    was not collected, naming what to write instead.
+    ``name``: mean, std, positive, or a percentile as ``p90`` or ``p2.5``. ``site``: gate (z) or act (a = ``activation``
+    of z). ``estimate`` of a percentile: exact (over all tokens) or batch_mean (the mean of batches' percentiles, as the
+    paper's code; of z only). ValueError for another name, and for what was not collected, naming what to write instead.
     """
     import pyarrow as pa
 
-    _checked(counts, percentiles)
-    if estimate not in ("exact", "batch_mean"):
-        raise ValueError(f"estimate is {estimate!r}; write exact or batch_mean")
-    if estimate == "batch_mean" and site != "gate":
-        raise ValueError("batches' percentiles are of z; write site: gate with them, or estimate: exact")
-    values = values_at(site, activation, counts.dtype)
-    averages, deviations = _moments(counts, values)
-    if estimate == "exact":
-        columns = _percentiles(counts, percentiles, values)
+    if name == "positive":
+        found = positive_share(counts)
+    elif name in ("mean", "std"):
+        found = (mean if name == "mean" else std)(counts, site, activation)
+    elif (q := percentile_of(name)) is not None:
+        found = _estimated(counts, q, site, activation, estimate)
     else:
-        columns = [batch_mean(counts, q) for q in percentiles]
+        raise ValueError(f"{name} is no statistic; write {', '.join(PLAIN)}, or a percentile as p90")
     layers, neurons = counts.shape
-    table = {
+    columns = {
         "layer": np.repeat(np.arange(layers, dtype=np.int32), neurons),
         "neuron": np.tile(np.arange(neurons, dtype=np.int32), layers),
-        "tokens": np.full(layers * neurons, counts.tokens, dtype=np.int64),
-        "mean": averages.ravel(),
-        "std": deviations.ravel(),
-        "positive": positive_share(counts).ravel(),
+        name: found.ravel(),
     }
-    table.update({f"p{q:g}": column.ravel() for q, column in zip(percentiles, columns, strict=True)})
-    return pa.table(table)
+    return pa.table(columns)
+
+
+def _estimated(counts: NeuronCounts, q: float, site: str, activation: str, estimate: str) -> np.ndarray:
+    """A percentile by either estimate, ``[L, D]``."""
+    if estimate == "exact":
+        return percentile(counts, q, site, activation)
+    if estimate != "batch_mean":
+        raise ValueError(f"estimate is {estimate!r}; write exact or batch_mean")
+    if site != "gate":
+        raise ValueError("batches' percentiles are of z; write site: gate with them, or estimate: exact")
+    _checked(counts, [q])
+    return batch_mean(counts, q)
 
 
 def _checked(counts: NeuronCounts, percentiles: Sequence[float]) -> list[float]:

@@ -1,9 +1,9 @@
-"""The statistics of a language's neurons as a file: what ``statistics.summarize`` gives, with what it is of."""
+"""One statistic of every neuron in one language as a file: what ``statistics.summarize`` gives, with what it is of."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,42 +18,34 @@ KIND = "statistics"
 PLACE = ("layer", "neuron")
 
 
-def write_statistics(path: str | os.PathLike, table: pa.Table, facts: Mapping[str, Any]) -> None:
+def write_statistic(path: str | os.PathLike, table: pa.Table, facts: Mapping[str, Any]) -> None:
     """Write the table of ``statistics.summarize``, a row per neuron.
 
-    ``facts``: ``model`` (digest), ``model_key``, ``language``, ``site`` (gate: z; act: a), ``estimate``,
-    ``percentiles``, ``tokens`` and ``dtype`` (the data type that was counted); the columns' units are added.
-    ValueError, naming the file, the column and the first neuron, for a value that is not finite.
+    ``facts``: ``model`` (digest), ``model_key``, ``language``, ``statistic`` (its name, which is its column's),
+    ``tokens`` and ``dtype`` (the data type that was counted), and those of ``site`` (gate: z; act: a) and ``estimate``
+    that it depends on; the columns' units are added. ValueError, naming the file, the column and the first neuron, for
+    a value that is not finite.
     """
-    value = {"gate": "z (pre-activation)", "act": "a (activation)"}.get(facts.get("site"), "the neuron's value")
-    units = {"layer": "from 0", "neuron": "from 0", "tokens": "tokens", "positive": "share of tokens, 0 to 1"}
-    for name in table.column_names:
-        units.setdefault(name, value)
-        _check(path, name, table)
+    name = facts["statistic"]
+    unit = {"gate": "z (pre-activation)", "act": "a (activation)"}.get(facts.get("site", ""), "the neuron's value")
+    units = {"layer": "from 0", "neuron": "from 0", name: "share of tokens, 0 to 1" if name == "positive" else unit}
+    _check(path, name, table)
     write_parquet(path, table, KIND, {**facts, "units": units})
 
 
-def read_statistics(
-    path: str | os.PathLike, columns: Iterable[str], expected: Mapping[str, Any] | None = None
-) -> pa.Table:
-    """Columns of a language's statistics, all values finite.
+def read_statistic(path: str | os.PathLike, name: str, expected: Mapping[str, Any] | None = None) -> pa.Table:
+    """A statistic of every neuron: columns layer, neuron and ``name``, all values finite.
 
-    ArtifactError, naming the file, if it is missing or damaged, or if its facts are not the ``expected`` ones;
-    ValueError, naming it too, for a column that it lacks (with those it has), no neuron, or a value that is not finite.
+    ArtifactError, naming the file, if it is missing or damaged, or if it is of another statistic or its facts are not
+    the ``expected`` ones; ValueError, naming it too, for no neuron, and for a value that is not finite.
     """
-    with open_parquet(path, KIND, expected) as (file, _):
-        known = file.schema_arrow.names
-        if lacking := [name for name in columns if name not in known]:
-            have = ", ".join(name for name in known if name not in (*PLACE, "tokens"))
-            raise ValueError(
-                f"{path} has no column {lacking[0]}, only {have or 'none'}; add {lacking[0].lstrip('p')} to "
-                "statistics.percentiles in the configuration, or write another one"
-            )
-        table = file.read(columns=[*PLACE, *(name for name in columns if name not in PLACE)])
+    with open_parquet(path, KIND, {**(expected or {}), "statistic": name}) as (file, _):
+        if name not in file.schema_arrow.names:
+            raise ValueError(f"{path}: has no column {name}; summarize the activations again")
+        table = file.read(columns=[*PLACE, name])
     if not table.num_rows:
         raise ValueError(f"{path}: holds no neuron; summarize the activations again")
-    for name in columns:
-        _check(path, name, table)
+    _check(path, name, table)
     return table
 
 

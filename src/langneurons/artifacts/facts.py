@@ -6,7 +6,7 @@ here, so that the same fact has the same name in every file:
 - ``model``: digest of the snapshot (``models.loading.snapshot_digest``); ``model_key``: its key in the configuration
 - ``tokenizer``: digest of the snapshot's tokenizer (``models.loading.tokenizer_digest``)
 - ``language``, ``method``, ``task``, ``split``, ``finetuning``, ``intervention``, ``shard``: as in the file's path
-- ``site``, ``estimate``, ``percentiles``, ``tokens``, ``dtype``: what was counted, and how
+- ``statistic``, ``site``, ``estimate``, ``tokens``, ``dtype``: what was counted, and how
 - ``units``: the unit of each column that has one
 """
 

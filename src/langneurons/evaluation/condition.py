@@ -27,17 +27,18 @@ def intervention(
     model_path: str | os.PathLike,
     condition: Condition,
     mask: str | None,
-    statistics: str | os.PathLike | None,
+    statistics: Mapping[str, str | os.PathLike],
     site: str | None,
-    expected_statistics: Mapping | None = None,
+    expected_statistics: Mapping[str, Mapping] | None = None,
     method_settings: Mapping | None = None,
 ):
     """A context manager for the condition's intervention on ``model``, and how many neurons it changes.
 
     ``model_path``: the snapshot that ``model`` was loaded from. ``none`` gives a context that does nothing and 0
-    neurons; a language without neurons likewise. ``expected_statistics``: further facts that the statistics must have
-    (``site``, ``estimate``); ``method_settings``: what the mask must have been made with. ValueError on a mask of
-    another method, model or settings, of the same shape or not, and on statistics of another language or model.
+    neurons; a language without neurons likewise. ``statistics``: name -> file of each that the intervention reads;
+    ``expected_statistics``: name -> further facts that it must have (``site``, ``estimate``); ``method_settings``: what
+    the mask must have been made with. ValueError on a mask of another method, model or settings, of the same shape or
+    not, and on statistics of another language or model.
     """
     from langneurons.models.loading import snapshot_digest
     from langneurons.models.neurons import find_neurons
@@ -51,10 +52,9 @@ def intervention(
     found.check_model(len(sites.layers), sites.neurons_per_layer, digest)
     neurons = found.neurons(condition.language)
     expected = {"language": condition.language, "model_key": condition.model, "model": digest}
-    key, parsed = find(value)
-    read = operation(key).statistics(parsed)
-    facts = dict.fromkeys(read, expected | dict(expected_statistics or {}))
-    values = intervention_values(value, dict.fromkeys(read, statistics), neurons, facts)
+    key, _ = find(value)
+    facts = {name: expected | dict((expected_statistics or {}).get(name, {})) for name in statistics}
+    values = intervention_values(value, statistics, neurons, facts)
     return intervene(model, neurons, values, site, operation(key).apply), found.count(condition.language)
 
 

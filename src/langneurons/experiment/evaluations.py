@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from langneurons.activations.statistic_names import PLAIN, percentile_name, settings_of
 from langneurons.config.load import Config
 from langneurons.experiment.condition import NONE, Condition, split_intervention
 from langneurons.experiment.identification import method_settings
@@ -14,28 +15,35 @@ from langneurons.interventions.base import find, statistics_of
 
 def evaluation_input(
     config: Config, model: str, task: str, finetuning: str, language: str, intervention: str
-) -> dict[str, str]:
-    """Model, adapter, test set, and for an intervention the mask and, where it reads one, the statistics."""
+) -> dict[str, str | list[str]]:
+    """Model, adapter, test set, and for an intervention the mask and, where it reads some, the statistics."""
     paths = paths_of(config)
     condition = Condition(model, task, finetuning, language, intervention)
     _, method = split_intervention(intervention)
-    files = {
+    files: dict[str, str | list[str]] = {
         "model": loadable(config, model),
         "adapter": paths.adapter(condition.model, condition.task, condition.finetuning),
         "test": paths.task(task, language, "test"),
     }
     if method:
         files["mask"] = paths.neurons(model, method)
-        if _statistics(intervention):
-            files["statistics"] = paths.statistics(model, language)
+        if read := _statistics(intervention):
+            files["statistics"] = [paths.statistic(model, language, name) for name in read]
     return files
 
 
-def expected_statistics(config: Config, intervention: str) -> dict[str, str] | None:
-    """What the statistics that an intervention reads must be of; None for one that reads none."""
-    if not _statistics(intervention):
-        return None
-    return {"site": config.statistics.site, "estimate": config.statistics.estimate}
+def expected_statistics(config: Config, intervention: str) -> dict[str, dict[str, str]]:
+    """Name -> what its file must be of, of each statistic that an intervention reads, as ``evaluation_input``."""
+    return {name: statistic_settings(config, name) for name in _statistics(intervention)}
+
+
+def statistic_settings(config: Config, statistic: str) -> dict[str, str]:
+    """The keys of ``statistics`` that this one depends on. ValueError for a percentile that is not among its own."""
+    known = [*PLAIN, *map(percentile_name, config.statistics.percentiles)]
+    if statistic not in known:
+        missing = statistic.removeprefix("p")
+        raise ValueError(f"{statistic}: is none of {', '.join(known)}; add {missing} to statistics.percentiles")
+    return settings_of(statistic, config.statistics.site, config.statistics.estimate)
 
 
 def intervention_site(config: Config, intervention: str) -> str | None:

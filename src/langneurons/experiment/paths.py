@@ -86,8 +86,8 @@ class Paths:
     def activations(self, model: str = "{model}", language: str = "{language}") -> str:
         return f"{self.results}/{model}/activations/{language}.parquet"
 
-    def statistics(self, model: str = "{model}", language: str = "{language}") -> str:
-        return f"{self.results}/{model}/statistics/{language}.parquet"
+    def statistic(self, model: str = "{model}", language: str = "{language}", statistic: str = "{statistic}") -> str:
+        return f"{self.results}/{model}/statistics/{language}/{statistic}.parquet"
 
     def neurons(self, model: str = "{model}", method: str = "{method}") -> str:
         return f"{self.results}/{model}/neurons/{method}.parquet"

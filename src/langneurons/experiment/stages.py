@@ -60,7 +60,8 @@ def _inputs(config: Config) -> Iterator[str]:
         for files in table_input(config, name).values():
             yield from files
         for c in table_conditions(config, name):
-            yield from evaluation_input(config, **vars(c)).values()
+            for read in evaluation_input(config, **vars(c)).values():
+                yield from [read] if isinstance(read, str) else read
     for (model, task), names in finetunings(config).items():
         for finetuning in names:
             yield from finetuning_input(config, model, task, finetuning).values()

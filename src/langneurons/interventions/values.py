@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from langneurons.activations.statistics_file import read_statistics
+from langneurons.activations.statistics_file import read_statistic
 from langneurons.interventions.base import find, operation
 
 
@@ -49,7 +49,7 @@ def _of_neurons(
     path: str | os.PathLike, statistic: str, neurons: Mapping[int, np.ndarray], expected: Mapping[str, Any] | None
 ) -> dict[int, np.ndarray]:
     """Layer -> each neuron's statistic, float64 ``[n]``."""
-    table = read_statistics(path, (statistic,), expected)
+    table = read_statistic(path, statistic, expected)
     layers, found, column = (np.asarray(table[key]) for key in ("layer", "neuron", statistic))
     width = int(found.max(initial=-1)) + 1
     if not np.array_equal(layers.astype(np.int64) * width + found, np.arange(len(found))):

@@ -102,7 +102,7 @@ def disk(config: Config, rule: str, wildcards: dict[str, str]) -> float:
         "pack_heldout_tokens": TOKEN * config.perplexity.tokens,
         "collect_activations": SHARD_NEURON * neurons,
         "merge_activations": LANGUAGE_NEURON * neurons,
-        "summarize_activations": neurons * 4 * (5 + len(config.statistics.percentiles)),
+        "summarize_activations": neurons * 8,
         "evaluate": PREDICTION * 5_000,
     }.get(rule, 1e5)
 

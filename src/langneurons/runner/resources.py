@@ -132,6 +132,8 @@ def seconds(config: Config, rule: str, wildcards: dict[str, str]) -> float:
         work = config.perplexity.tokens / PACKING
     elif rule == "pretrain_demo_model":
         work = 300.0
+    elif rule == "summarize_activations":
+        work = size * 4e-9  # one statistic: reading is most of it
     elif rule in COPIES:
         work = size * 3e-8  # about 4 minutes of an 8B model's histograms
     if rule == "quantize_model":

@@ -83,7 +83,9 @@ class Statistics(Section):
     site: Literal["gate", "act"] = Field(
         "gate", description="gate: z, the pre-activation (paper); act: a = act(z), what the paper overwrites."
     )
-    percentiles: list[Percentile] = Field(min_length=1, description="Percentiles of each neuron to tabulate.")
+    percentiles: list[Percentile] = Field(
+        min_length=1, description="Percentiles that interventions and tables may name."
+    )
     estimate: Literal["exact", "batch_mean"] = Field(
         "exact",
         description="exact: over all tokens (paper's text); batch_mean: mean of batches' percentiles of z (its code).",

@@ -110,28 +110,30 @@ def condition_table(
 
 
 def statistics_table(
-    statistics: Mapping[tuple[str, str], str | os.PathLike],
+    statistics: Mapping[tuple[str, str], Mapping[str, str | os.PathLike]],
     columns: list[str],
     titles: Mapping[str, str],
-    expected: Mapping[str, str] | None = None,
+    expected: Mapping[str, Mapping[str, str]] | None = None,
 ) -> pandas.DataFrame:
     """Mean over all neurons of the model of each statistic (Table 6): model (title), model_key, language, ``columns``.
 
-    ``statistics``: (model, language) -> statistics Parquet, a row of the table each, in this order; ``expected``:
-    further facts that they must have (``site``, ``estimate``). Raises ValueError naming the file for one that is
-    damaged or of another model or language, a column it lacks (with those it has), a value that is not finite, or no
-    neurons.
+    ``statistics``: (model, language) -> column -> its Parquet file, a row of the table each, in this order;
+    ``expected``: column -> further facts that its files must have (``site``, ``estimate``). Raises ValueError naming
+    the file for one that is missing, damaged or of another model, language or statistic, a value that is not finite, or
+    no neurons.
     """
     import pandas as pd
     import pyarrow.compute as pc
 
-    from langneurons.activations.statistics_file import read_statistics
+    from langneurons.activations.statistics_file import read_statistic
 
     lines = []
-    for (model, language), path in statistics.items():
-        facts = {"model_key": model, "language": language, **(expected or {})}
-        read = read_statistics(path, columns, facts)
-        means = {name: pc.mean(read[name].cast("float64"), skip_nulls=False).as_py() for name in columns}
+    for (model, language), paths in statistics.items():
+        facts = {"model_key": model, "language": language}
+        means = {}
+        for name in columns:
+            read = read_statistic(paths[name], name, facts | dict((expected or {}).get(name, {})))
+            means[name] = pc.mean(read[name].cast("float64"), skip_nulls=False).as_py()
         lines.append({"model": _title(titles, model), "model_key": model, "language": language, **means})
     return pd.DataFrame(lines, columns=["model", "model_key", "language", *columns])
 

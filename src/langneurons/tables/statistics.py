@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from itertools import product
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from langneurons.activations.statistic_names import settings_of
 from langneurons.config.faults import outside
 from langneurons.experiment.condition import Condition
 from langneurons.experiment.paths import paths_of
@@ -51,19 +52,23 @@ def conditions(section: Section, context: Context) -> list[Condition]:
 
 def inputs(section: Section, context: Context) -> dict[str, list[str]]:
     paths, models = paths_of(context.config), models_of(section, context)
-    return {"statistics": [paths.statistics(model, language) for model in models for language in section.languages]}
+    places = product(models, section.languages, section.columns)
+    return {"statistics": [paths.statistic(*place) for place in places]}
 
 
 def params(section: Section, context: Context) -> dict[str, Any]:
     statistics = context.config.statistics
-    facts = {"site": statistics.site, "estimate": statistics.estimate}
+    facts = {name: settings_of(name, statistics.site, statistics.estimate) for name in section.columns}
     return common_params(section, context) | {"statistics": facts}
 
 
 def frame(params: Mapping[str, Any], inputs: Any) -> pandas.DataFrame:
     from langneurons.tables.condition_tables import statistics_table
 
-    paths = {(Path(path).parts[-3], Path(path).stem): path for path in inputs.statistics}
+    places = product(params["titles"], params["languages"], params["columns"])  # as inputs
+    paths: dict[tuple[str, str], dict[str, str]] = {}
+    for (model, language, name), path in zip(places, inputs.statistics, strict=True):
+        paths.setdefault((model, language), {})[name] = path
     return statistics_table(paths, params["columns"], params["titles"], params["statistics"])
 
 
