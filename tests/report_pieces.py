@@ -5,7 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from langneurons.report import page as report
+from langneurons.report.findings import Rendered
+from langneurons.tasks import xnli
+from langneurons.tasks.base import scoring_of
 
+XNLI = scoring_of(xnli.Section.model_validate({"kind": "xnli", "source": "files", "languages": ["vi", "hi"]}))
 SOURCES = Path(__file__).parents[1] / "workflow/report"
 FIGURES = ("neuron_counts", "neuron_overlap", "neuron_layers", "perplexity_change", "bits_per_byte_change")
 # Name -> kind, TSV; lines of a table of its own kind, as its renderer writes them.
@@ -49,7 +53,8 @@ def write_pieces(directory: Path) -> dict:
             "| Tiny \\<M\\> | LAPE | 50.0 |\n\nA note.\n"
         )
         (directory / f"{name}.md").write_text(printed, encoding="utf-8")
-        tables[name] = (kind, directory / f"{name}.tsv")
+        of_task = kind in ("interventions", "finetuning", "random_controls")
+        tables[name] = Rendered(kind, directory / f"{name}.tsv", XNLI if of_task else None)
     figures = {}
     for kind in FIGURES:
         figures[kind] = []

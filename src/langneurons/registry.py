@@ -1,4 +1,4 @@
-"""The registries: methods, interventions and tables, one module per entry, found by its name in its package.
+"""The registries: methods, tasks, interventions and tables, one module per entry, found by its name in its package.
 
 A module is an entry where it has the line ``ENTRY_OF = "methods"`` (or another package of ``PACKAGES``); its file's
 name is the entry's name. Finding entries imports none of them, and importing one is light: numpy, pandas and torch
@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any, get_args
 
-PACKAGES = {"methods": "Method", "interventions": "Operation", "tables": "Kind"}
+PACKAGES = {"methods": "Method", "interventions": "Operation", "tables": "Kind", "tasks": "Task"}
 """Package -> the protocol in its ``base`` module, whose members an entry provides."""
 
 OWN = "langneurons_extensions"

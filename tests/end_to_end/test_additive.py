@@ -7,6 +7,8 @@ import pytest
 from snakemake_calls import SMALLEST, job_counts, parse
 
 REPORT = "The report"
+MODELS = ("tiny-llama", "tiny-mistral")
+TABLES = ["xnli", "xquad", "xnli_finetuning", "activation_statistics", "xnli_random_neurons"]  # of smallest.yaml
 PERCENTILE = {"statistics": {"percentiles": [5, 10, 25, 50, 75, 90, 95, 99]}}
 ADDITIONS = {
     "a percentile that nothing names": (PERCENTILE, []),
@@ -20,6 +22,61 @@ ADDITIONS = {
             "Table xquad",
             REPORT,
         ],
+    ),
+    "a method": (
+        {
+            "methods": {"own": {"kind": "activation_probability", "languages": ["en", "vi"], "threshold": "layer"}},
+            "comparisons": {"Own": {"vi": "own"}},
+            "tables": {"xnli": {"comparisons": ["LAPE", "Act Prob 90p", "Own"]}},
+        },
+        [
+            *(f"Neurons of {model} by own" for model in MODELS),
+            *(f"xnli in vi: {model}, base, zero@own" for model in MODELS),
+            "Table xnli",
+            REPORT,
+        ],
+    ),
+    "another task of a kind that is there": (
+        {
+            "tasks": {"xnli-eos": {"kind": "xnli", "source": "demo", "languages": ["vi"], "separator": "eos"}},
+            "finetuning": {
+                "xnli-eos": {"rank": 8, "alpha": 16, "learning_rate": 1e-3, "batch": 8, "epochs": 1},
+            },
+            "tables": {
+                "eos": {
+                    "kind": "interventions",
+                    "task": "xnli-eos",
+                    "comparisons": ["LAPE"],
+                    "languages": ["vi"],
+                    "interventions": ["none", "zero"],
+                }
+            },
+            "run": {"tables": [*TABLES, "eos"]},
+        },
+        [
+            *(f"The miniature world's xnli-eos: {split}" for split in ("en train", "en test", "vi test")),
+            *(f"Fine-tuning {model} on xnli-eos: base" for model in MODELS),
+            *(f"xnli-eos in en: {model}, base, none" for model in MODELS),
+            *(f"xnli-eos in vi: {model}, base, {value}" for model in MODELS for value in ("none", "zero@lape-set1")),
+            *(f"Training curves of {model} on xnli-eos" for model in MODELS),
+            "Table eos",
+            REPORT,
+        ],
+    ),
+    "two interventions": (
+        {"tables": {"xquad": {"interventions": ["none", "p90", "x2", "add0.5*p90"]}}},
+        [
+            *(f"xquad in vi: {model}, base, {value}@lape-set1" for model in MODELS for value in ("x2", "add0.5*p90")),
+            "Table xquad",
+            REPORT,
+        ],
+    ),
+    "a table": (
+        {
+            "tables": {"spread": {"kind": "relevance_spread", "methods": ["act-prob-90p"]}},
+            "run": {"tables": [*TABLES, "spread"]},
+        },
+        ["Table spread", REPORT],
     ),
 }
 

@@ -1,5 +1,7 @@
 """The files of docs/extending.md as they stand there, in a finished run: they plan their own jobs alone, and run."""
 
+import csv
+import random
 import re
 import shutil
 
@@ -22,18 +24,32 @@ def extended(finished, tmp_path_factory):
     shutil.copytree(finished, run, symlinks=True)
     for name, text in listings().items():
         (run / name).write_text(text, encoding="utf-8")
-    return run, (*SMALLEST, run / "most_active.yaml")
+    write_pairs(run / "data/paraphrases")
+    return run, (*SMALLEST, run / "own.yaml")
+
+
+def write_pairs(directory):
+    """The task's data, in the layout that the document says: pairs of sentences of few words."""
+    directory.mkdir(parents=True)
+    draw, words = random.Random(7), ["the", "river", "is", "a", "long", "way", "from", "our", "old", "house"]
+    for name, rows in (("en.train", 24), ("en.test", 10), ("vi.test", 10)):
+        lines = ["sentence1\tsentence2\tlabel"]
+        for i in range(rows):
+            one = " ".join(draw.sample(words, 5))
+            lines.append(f"{one}\t{one if i % 2 else ' '.join(draw.sample(words, 5))}\t{('different', 'same')[i % 2]}")
+        (directory / f"{name}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def test_every_listing_is_found():
-    assert sorted(listings()) == ["cap.py", "mask_sizes.py", "most_active.py", "most_active.yaml"]
+    assert sorted(listings()) == ["cap.py", "mask_sizes.py", "most_active.py", "own.yaml", "paraphrases.py"]
 
 
 def test_they_plan_their_own_jobs_alone_and_run(extended):
     run, configs = extended
-    # Two models; two conditions with an intervention, since none is finished.
-    own = {"identify_neurons": 2, "evaluate": 4, "render_table": 2}
-    assert planned(run, configs=configs) == own | {"write_report": 1}
+    # Two models. Of the method two conditions with an intervention, since none is finished; of the task source and
+    # target language as they are, and the target's with an intervention.
+    own = {"identify_neurons": 2, "import_task": 3, "finetune": 2, "evaluate": 4 + 6, "render_table": 3}
+    assert planned(run, configs=configs) == own | {"draw_curves": 2, "write_report": 1}
     done = snakemake(run, configs=configs, warm=True)
     assert done.returncode == 0, done.stdout[-5000:]
     assert planned(run, configs=configs) == {}
@@ -44,6 +60,13 @@ def test_they_plan_their_own_jobs_alone_and_run(extended):
     assert own == [
         f"{model}\tmost-active\t{code}\t{neurons}" for model in ("Tiny Llama", "Tiny Mistral") for code in ("en", "vi")
     ]
+    with (run / "results/tables/paraphrases.tsv").open(encoding="utf-8", newline="") as file:
+        found = [(row["language"], row["method"]) for row in csv.DictReader(file, delimiter="\t")]
+    assert found == [("en", ""), ("vi", "LAPE")] * 2
+    text = (run / "results/tables/paraphrases.md").read_text(encoding="utf-8")
+    assert text.startswith("**Paraphrases accuracy (%): zero-shot transfer")
+    report = (run / "results/report/index.html").read_text(encoding="utf-8")
+    assert 'id="table-paraphrases"' in report
     assert planned(run, configs=SMALLEST) == {"write_report": 1}  # without them the run is what it was
 
 
@@ -51,7 +74,18 @@ def test_an_edit_of_one_reruns_what_it_concerns(extended):
     run, configs = extended
     if planned(run, configs=configs):
         pytest.skip("the run with the extensions did not finish")
-    method, table = run / "most_active.py", run / "mask_sizes.py"
+    method, table, task = run / "most_active.py", run / "mask_sizes.py", run / "paraphrases.py"
+    text = task.read_text(encoding="utf-8")
+    task.write_text(text.replace("return classified(", "return classified(  # the same\n        "), encoding="utf-8")
+    assert planned(run, configs=configs) == {}
+    task.write_text(text.replace('"separator": "eos"', '"separator": "spaced_eos"'), encoding="utf-8")
+    trained = {"finetune": 2, "evaluate": 6, "render_table": 1, "draw_curves": 2, "write_report": 1}
+    assert planned(run, configs=configs) == trained
+    task.write_text(
+        text.replace("table, tokenizer, settings), tokenizer", "table[:5], tokenizer, settings), tokenizer")
+    )
+    assert planned(run, configs=configs) == {"evaluate": 6, "render_table": 1, "write_report": 1}
+    task.write_text(text, encoding="utf-8")
     before = method.read_text(encoding="utf-8"), table.read_text(encoding="utf-8")
     method.write_text(before[0].replace("np.argsort(-share", "np.argsort(share"), encoding="utf-8")
     assert planned(run, configs=configs) == {"identify_neurons": 2, "evaluate": 4, "render_table": 2, "write_report": 1}

@@ -238,6 +238,20 @@ CODE_EDITS = {
         # As of lape-set1's top_fraction, and lape-set6's own masks: nothing of act-prob-90p.
         EDITS["methods.lape-set1.top_fraction"][1] | {"identify_neurons": 4},
     ),
+    "another architecture's line": (
+        "src/langneurons/models/architectures.py",
+        '"cohere": Architecture(classifier=False),',
+        '"cohere": Architecture(), "cohere9": Architecture(),',
+        {},
+    ),
+    "articles of a language that is not evaluated": ("src/langneurons/tasks/metrics.py", "unos|unas|el", "unos|el", {}),
+    # XQuAD in vi: of two models, without an intervention and with one.
+    "articles of a language": (
+        "src/langneurons/tasks/metrics.py",
+        "chiếc|những",
+        "những",
+        {"evaluate": 4, "render_table": 1},
+    ),
 }
 
 

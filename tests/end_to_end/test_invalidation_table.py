@@ -31,8 +31,9 @@ def _keys_of(annotation, path: str) -> Iterator[str]:
     if not forms:
         yield path
     for form in forms:
-        tag = next(get_args(f.annotation) for n, f in form.model_fields.items() if n in ("source", "kind"))
-        yield from keys(form, f"{path}.<{' or '.join(tag)}>.")
+        tag = next((form.model_fields[n] for n in ("kind", "source") if n in form.model_fields), None)
+        names = ("task",) if tag is None else get_args(tag.annotation)
+        yield from keys(form, f"{path}.<{' or '.join(names)}>.")
 
 
 def _forms(annotation) -> Iterator[type[BaseModel]]:

@@ -53,7 +53,7 @@ def repositories(tmp_path_factory) -> list[Repository]:
     """The repositories that config/config.yaml names, at its revisions; and one of an old format."""
     settings = load_config(yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8")))
     tasks = settings.tasks
-    data = [settings.corpus.hub, tasks.xnli.hub, tasks.xquad.hub, tasks.xquad.squad_hub]
+    data = [settings.corpus.hub, tasks["xnli"].hub, tasks["xquad"].hub, tasks["xquad"].squad_hub]
     revisions = {d.repository: ("datasets", d.revision) for d in data}
     revisions |= {m.repository: ("models", m.revision) for m in settings.models.values()}
     revisions |= {"old/weights": ("models", WEIGHTS_REVISION)}

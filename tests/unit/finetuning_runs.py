@@ -62,7 +62,7 @@ def make_inputs(folder: Path) -> None:
     build_model(SHAPE, seed=3).save_pretrained(str(folder / "tiny"))
     for (task, split), rows in examples.items():
         columns = {name: [row[name] for row in rows] for name in rows[0]}
-        write_task(folder / f"{task}.{split}.parquet", task, columns, {"language": "en", "split": split})
+        write_task(folder / f"{task}.{split}.parquet", task, columns, {"task": task, "language": "en", "split": split})
     scores = {code: {layer: np.ones(len(i)) for layer, i in layers.items()} for code, layers in NEURONS.items()}
     facts = {"layers": 2, "neurons_per_layer": 128, "model": snapshot_digest(folder / "tiny")}
     mask_from("lape-set1", NEURONS, scores, **facts).write(folder / "mask.parquet", model_key="tiny")
@@ -76,32 +76,33 @@ def run(folder: Path, out: Path, *, task: str = "xnli", finetuning: str = "en+vi
     import functools
 
     from langneurons.finetuning import training
-    from langneurons.finetuning.finetune import finetune
+    from langneurons.finetuning.finetune import Base, Mask, Outputs, TaskData, finetune
 
     settings = {name: changes.pop(name, value) for name, value in SETTINGS.items()}
     whole, training.train = training.train, functools.partial(training.train, checkpoint_steps=3)
-    options = {
-        "name": "tiny",
-        "mask_path": folder / "mask.parquet" if "@" in finetuning else None,
-        "validation_path": folder / f"{task}.test.parquet",
-        "quantization": "none",
-        "dtype": "float32",
-        "max_tokens": 300,
-        "prompt": "{context}\n{question}\n" if task == "xquad" else None,
-        "separator": "spaced_eos" if task == "xnli" else None,
-        "seed": 7,
-    }
+    own = {"prompt": "{context}\n{question}\n"} if task == "xquad" else {"separator": "spaced_eos"}
+    model = {"quantization": "none", "dtype": "float32"}
+    fields = ("quantization", "dtype", "repository", "revision", "attention_targets")
+    model |= {name: changes.pop(name) for name in fields if name in changes}
+    mask = changes.pop("mask_path", folder / "mask.parquet" if "@" in finetuning else None)
+    data = TaskData(
+        task,
+        task,
+        {"max_tokens": changes.pop("max_tokens", 300), **own},
+        folder / f"{task}.train.parquet",
+        changes.pop("train_facts", None),
+        changes.pop("validation_path", folder / f"{task}.test.parquet"),
+        changes.pop("validation_facts", None),
+    )
     try:
         return finetune(
-            folder / "tiny",
-            folder / f"{task}.train.parquet",
-            out / "adapter",
-            out / "curve.tsv",
-            out / "checkpoints",
-            task=task,
-            finetuning=finetuning,
-            settings=settings,
-            **options | changes,
+            Base(folder / "tiny", "tiny", **model),
+            data,
+            finetuning,
+            Mask(mask, changes.pop("mask_settings", None)) if mask else None,
+            settings,
+            Outputs(out / "adapter", out / "curve.tsv", out / "checkpoints"),
+            **{"seed": 7} | changes,
         )
     finally:
         training.train = whole

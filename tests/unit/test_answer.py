@@ -1,8 +1,9 @@
 """The answer in words: counted by hand from tables written here."""
 
 import pytest
+from task_pieces import XNLI, XQUAD
 
-from langneurons.report.findings import findings_of, sentences
+from langneurons.report.findings import Rendered, findings_of, sentences
 from langneurons.tables.base import Count
 from langneurons.tables.findings import NONE, RANDOM
 
@@ -15,15 +16,16 @@ def tsv(path, columns, *rows):
 
 
 def against_none(path):
-    return findings_of(path.stem, "interventions", path).counts
+    scoring = XQUAD if path.stem == "xquad" else XNLI
+    return findings_of(path.stem, Rendered("interventions", path, scoring)).counts
 
 
 def against_random(path):
-    return findings_of(path.stem, "random_controls", path).counts
+    return findings_of(path.stem, Rendered("random_controls", path, XQUAD)).counts
 
 
 def paragraph(kind, path):
-    return findings_of(path.stem, kind, path).paragraph
+    return findings_of(path.stem, Rendered(kind, path, XQUAD if kind == "random_controls" else None)).paragraph
 
 
 @pytest.fixture

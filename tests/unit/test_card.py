@@ -15,7 +15,7 @@ from langneurons.evaluation.classification import classify
 from langneurons.finetuning.adapters import load_adapter
 from langneurons.finetuning.card import model_card
 from langneurons.models.loading import load_base
-from langneurons.tasks.xnli import pad_right
+from langneurons.models.padding import pad_right
 
 # What a person may append to the printed code: rows of different lengths, padded on the right as the card says.
 READER = """
@@ -106,6 +106,7 @@ METADATA = {
     "base_model": "llama-3.1-8b",
     "base_digest": "d" * 64,
     "task": "xnli",
+    "task_kind": "xnli",
     "finetuning": "base",
     "seed": 1,
     "settings": {"rank": 8},
@@ -116,7 +117,11 @@ METADATA = {
     "eos_token": "</s>",
     "pad_token_id": 5,
 }
-QUESTIONS = METADATA | {"task": "xquad", "prompt": "Context: {context}\nQuestion: {question}\nAnswer:"}
+QUESTIONS = METADATA | {
+    "task": "xquad",
+    "task_kind": "xquad",
+    "prompt": "Context: {context}\nQuestion: {question}\nAnswer:",
+}
 
 
 def test_a_classifier_says_that_it_writes_nothing():

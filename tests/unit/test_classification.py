@@ -8,7 +8,7 @@ import torch
 
 from langneurons.evaluation.classification import batches_by_length, classify
 from langneurons.models.pooling import pooled_logits, use_last_real_token
-from langneurons.tasks.xnli import collate
+from langneurons.tasks.pairs import collate
 
 EOS = 2  # separator of the sentences and padding at once
 LENGTHS = [5, 1, 9, 3, 9, 2, 7]

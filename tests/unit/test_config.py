@@ -64,7 +64,7 @@ def test_the_papers_own_limits_are_the_defaults(base):
     del short["tasks"]["xquad"]["max_tokens"]
     for raw in (base, short):
         tasks = load_config(raw).tasks
-        found = tasks.xnli.max_tokens, tasks.xnli.separator, tasks.xquad.max_tokens
+        found = tasks["xnli"].max_tokens, tasks["xnli"].separator, tasks["xquad"].max_tokens
         assert found == (255, "spaced_eos", 510)
 
 
@@ -144,7 +144,7 @@ def test_every_table_of_the_reference_has_four_cells_a_row():
         "### methods, kind: activation_probability\n",
         "### models, source: demo\n",
         "### tables, kind: interventions\n",
-        "### finetuning.xnli and finetuning.xquad\n",
+        "### tasks, kind: xquad\n",
     ],
 )
 def test_the_reference_says(row):

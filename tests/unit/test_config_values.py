@@ -387,7 +387,7 @@ def test_a_model_shares_no_directory_of_results(base, directory):
 def test_braces_of_a_prompt_that_are_no_field_are_text(base, prompt):
     raw = copy.deepcopy(base)
     raw["tasks"]["xquad"]["prompt"] = prompt
-    assert load_config(raw).tasks.xquad.prompt == prompt
+    assert load_config(raw).tasks["xquad"].prompt == prompt
 
 
 def test_lists_that_mean_something_when_empty_pass(base):
@@ -448,7 +448,7 @@ def test_numbers_that_the_command_line_gives_as_texts_are_numbers(base):
     raw = copy.deepcopy(base)
     raw["perplexity"]["tokens"], raw["finetuning"]["xnli"]["learning_rate"] = "24000", "1e-5"
     config = load_config(raw)
-    assert (config.perplexity.tokens, config.finetuning.xnli.learning_rate) == (24000, 1e-5)
+    assert (config.perplexity.tokens, config.finetuning["xnli"].learning_rate) == (24000, 1e-5)
     assert fault(base, "perplexity/tokens", "many").startswith(
         "perplexity.tokens: is 'many'; input should be a valid int"
     )

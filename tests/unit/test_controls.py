@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 from artifact_files import changed_tsv
+from task_pieces import XNLI
 
 from langneurons.evaluation.perplexity import COLUMNS, perplexity_rows, write_perplexity
 from langneurons.evaluation.significance import Predictions
@@ -38,7 +39,7 @@ def row(language="vi"):
 def predictions(scores, path="p", ids=None):
     scores = np.asarray(scores, float)
     ids = tuple(f"e{i:04}" for i in range(len(scores))) if ids is None else ids
-    return Predictions(path, ids, np.array(ids), {"accuracy": scores})
+    return Predictions(path, ids, np.array(ids), {"accuracy": scores}, XNLI)
 
 
 def frame_of(by_language, neurons=5):
@@ -263,7 +264,7 @@ def printed(tmp_path, frame, kind, **params):
 def test_random_controls_as_printed(tmp_path):
     frame = frame_of({"vi": [scores(100), scores(60), scores(96), scores(98), scores(103)]})
     header, body, text, rows = printed(
-        tmp_path, frame, "random_controls", task="xnli", metric=None, significance={"level": 0.95}
+        tmp_path, frame, "random_controls", scoring=XNLI.plain(), notes=[], significance={"level": 0.95}
     )
     line = dict(zip(header, body[0], strict=True))
     assert "Metric" not in header

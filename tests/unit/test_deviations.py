@@ -9,6 +9,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from task_pieces import import_xquad, scoring, section
 
 from langneurons.activations.collector import collect
 from langneurons.activations.statistics import summarize
@@ -18,12 +19,11 @@ from langneurons.experiment.condition import Condition
 from langneurons.interventions.hook import intervene
 from langneurons.methods.identify import identify
 from langneurons.methods.sources import Sources
-from langneurons.tables.captions import caption
 from langneurons.tables.condition_tables import condition_table, read_metrics
 from langneurons.tables.rows import Row
+from langneurons.tasks import xquad
 from langneurons.tasks.files import read_task
 from langneurons.tasks.metrics import percent, score_answer
-from langneurons.tasks.sources import import_xquad
 
 LAYERS, WIDTH, BLOCK, BATCH = 2, 160, 8, 64
 FRACTION = 0.05
@@ -197,17 +197,20 @@ def test_the_table_takes_the_metric_that_is_asked_for(tmp_path):
         ("Santa Clara", ["x", "Clara"], [1, 2], [2, 6]),
     ]
     scores = [score_answer(text, gold, "en", tokens, first) for text, gold, tokens, first in answered]
-    metrics = {"examples": 3, "dropped": 0} | {name: percent(s[name] for s in scores) for name in scores[0]}
+    metrics = {"neurons": 0, "examples": 3, "dropped": 0} | {
+        name: percent(s[name] for s in scores) for name in scores[0]
+    }
     condition = Condition("tiny", "xquad", "base", "en", "none")
-    write_condition(condition, 0, metrics, read_nothing(), tmp_path / "m.tsv", tmp_path / "p.parquet")
+    write_condition(condition, metrics, read_nothing(), {}, tmp_path / "m.tsv", tmp_path / "p.parquet")
     row = Row("tiny", "LAPE", "", "en", {"none": condition})
     expected = {"mlqa": (200 / 3, (1 + 1 + 2 / 3) / 0.03), "model_tokens": (100 / 3, (1 + 0.4 + 0.5) / 0.03)}
     notes = {}
     for metric, numbers in expected.items():
-        measured = read_metrics([tmp_path / "m.tsv"])
-        table = condition_table([row], measured, "xquad", metric, {"tiny": "Tiny"}, False, [])
+        scored = scoring("xquad", metric)
+        measured = read_metrics([tmp_path / "m.tsv"], scored.metrics)
+        table = condition_table([row], measured, scored.columns, {"tiny": "Tiny"}, False, [])
         assert (table["none_em"][0], table["none_f1"][0]) == pytest.approx(numbers)
-        (notes[metric],) = caption("xquad", "interventions", metric)[1]
+        (notes[metric],) = xquad.notes(section("xquad", metric=metric))
     assert "model's own tokens of the first answer, as in the paper" in notes["model_tokens"]
     assert "MLQA's rules" in notes["mlqa"]
 

@@ -100,14 +100,15 @@ def test_what_is_written(inputs, undisturbed):
 def test_the_validation_loss_is_the_mean_over_the_first_test_examples(inputs, undisturbed, answering):
     """Cross-entropy written out, an example at a time, over what plain transformers returns."""
     from langneurons.models.loading import load_tokenizer
-    from langneurons.tasks import xnli, xquad
     from langneurons.tasks.files import read_task
+    from langneurons.tasks.pairs import encode as encode_pairs
+    from langneurons.tasks.prompts import encode_training
 
     tokenizer = load_tokenizer(inputs / "tiny")
     for out, task, kind in ((undisturbed, "xnli", "classification"), (answering, "xquad", "causal")):
         model = load_adapter(load_base(inputs / "tiny", kind), out / "adapter")
         table = read_task(inputs / f"{task}.test.parquet", task)[:6]
-        encode = xnli.encode if task == "xnli" else xquad.encode_training
+        encode = encode_pairs if task == "xnli" else encode_training
         more = () if task == "xnli" else ("{context}\n{question}\n",)
         losses = []
         for example in encode(table, tokenizer, 300, *more).examples:

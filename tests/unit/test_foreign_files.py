@@ -8,10 +8,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from task_pieces import import_xnli, import_xquad
 
 from langneurons.artifacts.foreign_files import lines, parquet, parsed, text, tsv
 from langneurons.corpus.sources import read_file
-from langneurons.tasks.sources import import_xnli, import_xquad
 
 # Of XNLI's training set: marks at the start of a field, without an end, around whole fields, within.
 XNLI = [

@@ -118,8 +118,8 @@ def spelled(parent, key):
     return f"{parent}.{text}" if parent else text
 
 
-def paths_of(raw, depth=6):
-    """How errors may write every place of ``raw``, whatever its keys are; a value within itself ends at ``depth``."""
+def paths_of(raw, depth=9):
+    """How errors may write every place of ``raw``; ``depth`` is where they leave off in a value within itself."""
     found, stack = {""}, [("", raw, 0)]
     while stack:
         path, value, height = stack.pop()

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from task_pieces import XNLI
 
 from langneurons.activations.sketch import NeuronCounts
 from langneurons.activations.statistics import summarize
@@ -130,7 +131,7 @@ TASKS = {
 
 
 def task(path, facts):
-    write_task(path, facts["task"], TASKS[facts["task"]], {"language": facts["language"], "split": facts["split"]})
+    write_task(path, facts["task"], TASKS[facts["task"]], {k: facts[k] for k in ("task", "language", "split")})
 
 
 OWN = Condition("tiny", "xnli", "vi@lape", "vi", "p90@lape")
@@ -153,13 +154,13 @@ def condition(path, facts):
     scores = [1.0] * facts["correct"] + [0.0] * (12 - facts["correct"])
     table = pa.table({"id": [f"{i}" for i in range(12)], "score": scores})
     own = Condition(*(facts[name] for name in vars(OWN)))
-    metrics = {"examples": 12, "dropped": 1, "accuracy": 100 * facts["correct"] / 12}
-    write_condition(own, 7, metrics, table, path / "m.tsv", path / "p.parquet", facts["digest"])
+    metrics = {"neurons": 7, "examples": 12, "dropped": 1, "accuracy": 100 * facts["correct"] / 12}
+    write_condition(own, metrics, table, XNLI.metrics, path / "m.tsv", path / "p.parquet", facts["digest"])
 
 
 def read_condition(path):
-    metrics = read_metrics({OWN: path / "m.tsv"})
-    return agreeing(path / "p.parquet", OWN, metrics[OWN], ["accuracy"])
+    metrics = read_metrics({OWN: path / "m.tsv"}, XNLI.metrics)
+    return agreeing(path / "p.parquet", OWN, metrics[OWN], XNLI)
 
 
 def perplexity(path, facts):

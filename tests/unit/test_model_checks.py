@@ -318,8 +318,8 @@ def test_needs_are_the_configurations(demo_settings):
     block, tasks = demo_settings.corpus.block, demo_settings.tasks
     lengths = {
         "corpus.block": [block, 0],
-        "tasks.xnli.max_tokens": [tasks.xnli.max_tokens, 0],
-        "tasks.xquad.max_tokens": [tasks.xquad.max_tokens, tasks.xquad.max_new_tokens],
+        "tasks.xnli.max_tokens": [tasks["xnli"].max_tokens, 0],
+        "tasks.xquad.max_tokens": [tasks["xquad"].max_tokens, tasks["xquad"].max_new_tokens],
     }
     assert needs == NEEDS | {"key": key, "lengths": lengths}
     assert needs_of(demo_settings, key, {})["attention_targets"] == []

@@ -67,7 +67,11 @@ def test_a_whole_entry_is_found(tmp_path):
         ("own.py", WHOLE.replace("    kind: ", "    other: "), r'own\.py: the kind .* write kind: Literal\["own"\]'),
         ("own.py", WHOLE + "\ndef f(:\n", r"own\.py: cannot be imported \(SyntaxError: .*line 18\)\); correct it"),
         ("own.py", WHOLE + "\nimport no_such_module\n", r"own\.py: cannot be imported \(ModuleNotFoundError: "),
-        ("own.py", WHOLE.replace('"methods"', '"tasks"'), r'own\.py: does not say what it is; .*ENTRY_OF = "methods"'),
+        (
+            "own.py",
+            WHOLE.replace('"methods"', '"figures"'),
+            r'own\.py: does not say what it is; .*ENTRY_OF = "methods"',
+        ),
         ("own.py", "", r"own\.py: does not say what it is"),
         ("lape.py", WHOLE, r"lape\.py: methods has an entry 'lape' already; rename the file"),
         ("my-own.py", WHOLE, r"my-own\.py: its name is no name of a module"),

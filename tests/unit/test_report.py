@@ -83,7 +83,9 @@ def test_only_a_miniature_says_that_it_is_one(pieces):
 
 def test_a_long_table_is_folded(pieces):
     rows = "\n".join("| M | LAPE | 1 |" for _ in range(41))
-    pieces["tables"]["xnli"][1].with_suffix(".md").write_text(f"**X**\n\n| A | B | C |\n| --- | --- | --- |\n{rows}\n")
+    pieces["tables"]["xnli"].path.with_suffix(".md").write_text(
+        f"**X**\n\n| A | B | C |\n| --- | --- | --- |\n{rows}\n"
+    )
     assert "<summary>41 rows</summary>" in body(pieces)
 
 
@@ -97,7 +99,7 @@ def test_no_line_is_too_long_for_docutils(pieces):
 
 
 def test_a_file_that_is_no_rendered_table_is_named(pieces):
-    pieces["tables"]["xnli"][1].with_suffix(".md").write_text("nothing\n")
+    pieces["tables"]["xnli"].path.with_suffix(".md").write_text("nothing\n")
     with pytest.raises(ValueError, match=r"xnli\.md: is no rendered table"):
         body(pieces)
 

@@ -9,7 +9,6 @@ from snakemake.utils import update_config
 from langneurons.activations.sketch import BINS
 from langneurons.config.load import load_config
 from langneurons.runner.resources import (
-    EXAMPLES,
     HISTOGRAM,
     HOLDS_MODEL,
     examples,
@@ -159,4 +158,3 @@ def test_a_directory_s_size_counts_where_none_is_declared(raw, tmp_path):
 )
 def test_examples_are_the_public_data_sets_shares(paper, task, split, number):
     assert examples(paper, task, split) == number
-    assert examples(paper, task, split) <= EXAMPLES[task, split]

@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from artifact_files import predictions_file
+from task_pieces import XNLI
+from task_pieces import XQUAD as SCORED_XQUAD
 
 import langneurons
 from langneurons.evaluation.significance import (
@@ -26,6 +28,7 @@ from langneurons.evaluation.significance import (
     read_predictions,
     wilson,
 )
+from langneurons.experiment.condition import Condition
 
 XQUAD = ("exact_match", "f1", "exact_match_model_tokens", "f1_model_tokens")
 
@@ -212,10 +215,10 @@ def test_holm_refuses(p):
 def test_conditions_are_matched_by_id(tmp_path):
     a = write_xnli(tmp_path / "a.parquet", [1, 1, 1, 0, 1, 1], [*"abcdef"])
     b = write_xnli(tmp_path / "b.parquet", [0, 0, 1, 0, 0, 1], [*"fedcba"])  # a right; b, e, f wrong; d right
-    found = paired(a, b, "xnli", "accuracy")
+    found = paired(a, b, XNLI, "accuracy")
     assert found.difference == pytest.approx(100 * (5 - 2) / 6)
     assert found.p == pytest.approx(mcnemar([1, 1, 1, 0, 1, 1], [1, 0, 0, 1, 0, 0]))
-    back = paired(b, a, "xnli", "accuracy")
+    back = paired(b, a, XNLI, "accuracy")
     assert (back.difference, back.p) == (-found.difference, found.p)
 
 
@@ -224,8 +227,8 @@ def test_each_metric_takes_its_test(tmp_path):
     paragraphs = [f"p{i // 3}" for i in range(60)]
     em_a, em_b = rng.integers(0, 2, (2, 60)).astype(float)
     f1_a, f1_b = rng.random((2, 60))
-    a = read_predictions(write_xquad(tmp_path / "a.parquet", em_a, f1_a, paragraphs), "xquad")
-    b = read_predictions(write_xquad(tmp_path / "b.parquet", em_b, f1_b, paragraphs), "xquad")
+    a = read_predictions(write_xquad(tmp_path / "a.parquet", em_a, f1_a, paragraphs), SCORED_XQUAD)
+    b = read_predictions(write_xquad(tmp_path / "b.parquet", em_b, f1_b, paragraphs), SCORED_XQUAD)
     for name in ("exact_match", "exact_match_model_tokens"):
         assert compare(a, b, name) == pytest.approx((100 * (em_a - em_b).mean(), mcnemar(em_a, em_b)))
         assert interval(a, name, 0.9, 500, 3) == cluster_bootstrap(em_a, paragraphs, 0.9, 500, 3)
@@ -233,7 +236,7 @@ def test_each_metric_takes_its_test(tmp_path):
         p = paired_bootstrap(f1_a, f1_b, paragraphs, 500, 3)
         assert compare(a, b, name, 500, 3) == pytest.approx((100 * (f1_a - f1_b).mean(), p))
         assert interval(a, name, 0.9, 500, 3) == cluster_bootstrap(f1_a, paragraphs, 0.9, 500, 3)
-    xnli = read_predictions(write_xnli(tmp_path / "c.parquet", em_a), "xnli")
+    xnli = read_predictions(write_xnli(tmp_path / "c.parquet", em_a), XNLI)
     assert interval(xnli, "accuracy", 0.9) == wilson(int(em_a.sum()), 60, 0.9)
     with pytest.raises(ValueError, match=r"c\.parquet: no metric 'f1'; write one of accuracy"):
         interval(xnli, "f1")
@@ -244,11 +247,11 @@ def test_other_examples_are_refused(tmp_path):
     b = write_xnli(tmp_path / "b.parquet", [1, 0], ["x", "z"])
     for pair in ((a, b), (b, a)):
         with pytest.raises(ValueError, match=r"do not hold the same examples .*b\.parquet has no 'y'"):
-            paired(*pair, "xnli", "accuracy")
+            paired(*pair, XNLI, "accuracy")
     c = write_xquad(tmp_path / "c.parquet", [1, 0], [1, 0], ["p", "q"])
     d = write_xquad(tmp_path / "d.parquet", [1, 0], [1, 0], ["p", "p"])
     with pytest.raises(ValueError, match=r"c\.parquet and .*d\.parquet assign examples to different paragraphs"):
-        paired(c, d, "xquad", "f1")
+        paired(c, d, SCORED_XQUAD, "f1")
 
 
 @pytest.mark.parametrize(
@@ -265,23 +268,22 @@ def test_other_examples_are_refused(tmp_path):
 def test_faulty_predictions_name_the_file(tmp_path, ids, scores, said):
     path = write_xnli(tmp_path / "bad.parquet", scores, ids)
     with pytest.raises(ValueError, match=re.escape(said)) as error:
-        read_predictions(path, "xnli")
+        read_predictions(path, XNLI)
     assert str(path) in str(error.value)
 
 
 def test_what_is_no_predictions_file(tmp_path):
     (tmp_path / "text.parquet").write_text("no")
     with pytest.raises(ValueError, match=r"text\.parquet: is no whole Parquet file"):
-        read_predictions(tmp_path / "text.parquet", "xnli")
+        read_predictions(tmp_path / "text.parquet", XNLI)
     with pytest.raises(ValueError, match=r"gone\.parquet: no such file"):
-        read_predictions(tmp_path / "gone.parquet", "xnli")
-    with pytest.raises(ValueError, match=r"a\.parquet: task is 'xnli', 'xquad' was expected"):
-        read_predictions(write_xnli(tmp_path / "a.parquet", [1.0]), "xquad")
+        read_predictions(tmp_path / "gone.parquet", XNLI)
+    other = Condition("tiny", "xquad", "base", "vi", "none")
+    with pytest.raises(ValueError, match=r"a\.parquet: .*'xquad' was expected"):
+        read_predictions(write_xnli(tmp_path / "a.parquet", [1.0]), SCORED_XQUAD, other)
     scores = predictions_file(tmp_path / "b.parquet", {"id": ["a"], "score": [1.0]}, task="xquad")
     with pytest.raises(ValueError, match=r"b\.parquet: has no column paragraph, exact_match, "):
-        read_predictions(scores, "xquad")
-    with pytest.raises(ValueError, match="unknown task 'squad'; write one of xnli, xquad"):
-        read_predictions(tmp_path / "a.parquet", "squad")
+        read_predictions(scores, SCORED_XQUAD)
 
 
 def test_importing_stays_light():

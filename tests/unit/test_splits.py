@@ -4,10 +4,10 @@ import json
 import random
 
 import pytest
+from task_pieces import import_xquad
 
 from langneurons.demo.world import write_question
 from langneurons.tasks.files import read_task
-from langneurons.tasks.sources import import_xquad
 
 QUESTIONS = 1190
 CUT = 952  # floor(0.8 * 1190)
@@ -30,10 +30,9 @@ def source(tmp_path_factory):
     """The source language's training and test questions, of a file in its normal order."""
     folder = tmp_path_factory.mktemp("source")
     file = squad_file(folder / "en.json", IDS)
-    facts = {split: {"language": "en", "split": split} for split in ("train", "test")}
-    assert import_xquad(file, folder / "train", "train", facts=facts["train"]) == CUT
+    assert import_xquad(file, folder / "train", "train", language="en", split="train") == CUT
     known = {"train": folder / "train"}
-    assert import_xquad(file, folder / "test", "test", facts=facts["test"], **known) == QUESTIONS - CUT
+    assert import_xquad(file, folder / "test", "test", language="en", **known) == QUESTIONS - CUT
     assert ids_of(folder / "train") == IDS[:CUT]
     assert ids_of(folder / "test") == IDS[CUT:]
     return {"train": folder / "train", "source_test": folder / "test"}
@@ -111,12 +110,12 @@ def test_a_training_question_under_another_id_is_no_test_question(tmp_path, sour
     first, known = f"new{QUESTIONS - CUT}", {"train": source["train"]}
     told = rf"a\.json: the test question with id '{first}' is the training question with id '{IDS[3]}' \(2 of 240 test"
     with pytest.raises(ValueError, match=told):
-        import_xquad(file, tmp_path / "out", "all", facts={"language": "en", "split": "test"}, **known)
+        import_xquad(file, tmp_path / "out", "all", language="en", **known)
     assert not (tmp_path / "out").exists()
     # Another language's questions are not compared: its texts are translations.
-    assert import_xquad(file, tmp_path / "out", "all", facts={"language": "hi", "split": "test"}, **known) == 240
+    assert import_xquad(file, tmp_path / "out", "all", language="hi", **known) == 240
     file = renamed(tmp_path / "b.json", IDS[CUT:], [f"new{i}" for i in range(QUESTIONS - CUT)], change)
-    assert import_xquad(file, tmp_path / "out", "all", facts={"language": "en", "split": "test"}, **known) == 238
+    assert import_xquad(file, tmp_path / "out", "all", language="en", **known) == 238
 
 
 def test_files_of_other_splits_are_no_record_of_what_trains(tmp_path, source):

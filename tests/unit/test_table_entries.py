@@ -8,12 +8,14 @@ from types import SimpleNamespace
 import pytest
 import yaml
 from artifact_files import tsv_file
+from task_pieces import XNLI
 
 from langneurons import registry
 from langneurons.config.load import ConfigError, load_config
 from langneurons.experiment.conditions import table_conditions
 from langneurons.experiment.published import report_entries, report_tables, table_entries, table_input, table_params
 from langneurons.registry import entries, entry
+from langneurons.report.findings import Rendered
 from langneurons.report.page import count_differences, report_body
 from langneurons.tables.base import JOB_FUNCTIONS, Kind
 from langneurons.tables.files import write_table
@@ -79,7 +81,7 @@ def text(params, frame):
     return columns_text(frame, COLUMNS, caption(params), ["A note."])
 
 
-def findings(name, rows, alpha):
+def findings(name, rows, alpha, scoring):
     return Findings([], ("How hard is the text?", f"{len(rows)} texts were measured."))
 '''
 
@@ -148,7 +150,7 @@ def test_a_kind_of_ones_own_is_one_file(raw, own, tmp_path):
         ]
     assert "| Mistral Nemo | vi | 300.12 |" in (tmp_path / "own.md").read_text(encoding="utf-8")
     assert r"\label{tab:own}" in (tmp_path / "own.tex").read_text(encoding="utf-8")
-    tables = {"own": ("plain_perplexity", tmp_path / "own.tsv")}
+    tables = {"own": Rendered("plain_perplexity", tmp_path / "own.tsv")}
     assert count_differences(tables) == []
     body = report_body(tables, {}, ROOT / "workflow/report", miniature=False)
     assert "<h3>How hard is the text?</h3>\n<p>1 texts were measured.</p>" in body
@@ -159,9 +161,9 @@ def test_the_report_asks_the_entry_of_each_table_alone(raw, own):
     raw = with_own(raw)
     raw["run"]["compare_with_paper"] = True
     assert report_tables(load_config(raw)) == {
-        "own": "plain_perplexity",
-        "xnli": "interventions",
-        "xnli_vs_paper": None,
+        "own": ("plain_perplexity", None),
+        "xnli": ("interventions", XNLI.plain()),
+        "xnli_vs_paper": (None, None),
     }
 
 

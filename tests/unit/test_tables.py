@@ -17,6 +17,7 @@ import pyarrow as pa
 import pytest
 from artifact_files import statistic_file, tsv_file
 from markdown_it import MarkdownIt
+from task_pieces import XNLI, XQUAD, scoring
 
 import langneurons
 from langneurons.experiment.condition import Condition
@@ -81,12 +82,8 @@ def test_metrics_read_back(tmp_path):
     first = Condition("llama", "xnli", "base", "vi", "p90@lape-set1")
     second = Condition("llama", "xquad", "base", "vi", "none")
     scores = {"exact_match": "12.5", "f1": "100", "exact_match_model_tokens": "0.0", "f1_model_tokens": "33.25"}
-    metrics = read_metrics(
-        [
-            write_metrics(tmp_path / "a.tsv", first, accuracy="66.66666666666667"),
-            write_metrics(tmp_path / "b.tsv", second, **scores),
-        ]
-    )
+    metrics = read_metrics([write_metrics(tmp_path / "a.tsv", first, accuracy="66.66666666666667")], XNLI.metrics)
+    metrics |= read_metrics([write_metrics(tmp_path / "b.tsv", second, **scores)], XQUAD.metrics)
     assert metrics == {
         first: {"neurons": 3, "examples": 10, "dropped": 0, "accuracy": 66.66666666666667},
         second: {"neurons": 3, "examples": 10, "dropped": 0, "exact_match": 12.5, "f1": 100.0}
@@ -104,14 +101,13 @@ def test_metrics_read_back(tmp_path):
         ({"accuracy": "100.5"}, "from 0 to 100"),
         ({"neurons": ""}, "neurons is ''"),
         ({"examples": "1.5"}, "examples is '1.5'"),
-        ({"task": "squad"}, "unknown task 'squad'"),
     ],
 )
 def test_wrong_value_names_file(tmp_path, change, said):
     values = {"accuracy": "50.0"} | change
     path = write_metrics(tmp_path / "wrong.tsv", Condition("llama", "xnli", "base", "vi", "none"), **values)
     with pytest.raises(ValueError, match=re.escape(said)) as error:
-        read_metrics([path])
+        read_metrics([path], XNLI.metrics)
     assert str(path) in str(error.value)
 
 
@@ -134,31 +130,31 @@ def test_wrong_value_names_file(tmp_path, change, said):
 def test_wrong_shape_names_file(tmp_path, text, said):
     path = tsv_file(tmp_path / "wrong.tsv", text)
     with pytest.raises(ValueError, match=re.escape(said)) as error:
-        read_metrics([path])
+        read_metrics([path], XNLI.metrics)
     assert str(path) in str(error.value)
     for whole in ("", "model\ttask\n", text):
         path.write_text(whole)
         with pytest.raises(ValueError, match=r"wrong\.tsv: (is damaged|carries no checksum)"):
-            read_metrics([path])
+            read_metrics([path], XNLI.metrics)
 
 
 def test_metrics_of_another_condition_name_file(tmp_path):
     own = Condition("llama", "xnli", "base", "vi", "zero@lape")
     path = write_metrics(tmp_path / "a.tsv", own, accuracy="50.0")
-    assert list(read_metrics({own: path})) == [own]
+    assert list(read_metrics({own: path}, XNLI.metrics)) == [own]
     for change in ({"language": "hi"}, {"finetuning": "en@lape"}, {"intervention": "none"}, {"model": "nemo"}):
         (name, value), was = *change.items(), vars(own)
         with pytest.raises(ValueError, match=rf"a\.tsv: {name} is '{was[name]}', '{value}' was expected"):
-            read_metrics({dataclasses.replace(own, **change): path})
+            read_metrics({dataclasses.replace(own, **change): path}, XNLI.metrics)
 
 
 def test_missing_file_and_duplicate(tmp_path):
     with pytest.raises(ValueError, match=r"gone\.tsv: no such file"):
-        read_metrics([tmp_path / "gone.tsv"])
+        read_metrics([tmp_path / "gone.tsv"], XNLI.metrics)
     condition = Condition("llama", "xnli", "base", "vi", "none")
     paths = [write_metrics(tmp_path / f"{name}.tsv", condition, accuracy="50.0") for name in "ab"]
     with pytest.raises(ValueError, match=r"b\.tsv: the same condition as .*a\.tsv"):
-        read_metrics(paths)
+        read_metrics(paths, XNLI.metrics)
 
 
 # Gathering
@@ -178,7 +174,7 @@ def test_table_by_hand():
         rows[2].cells["none"]: measured(61.0, 0),
         rows[2].cells["zero"]: measured(60.0, 0),
     }
-    table = condition_table(rows, metrics, "xnli", None, TITLES, False, baselines)
+    table = condition_table(rows, metrics, XNLI.columns, TITLES, False, baselines)
     assert list(table.columns) == [
         *("model", "model_key", "method", "method_key", "language", "neurons", "none", "zero")
     ]
@@ -197,14 +193,14 @@ def test_a_hole_is_named_and_never_printed():
     rows = [row("llama", "LAPE", c, ("none", "zero")) for c in ("vi", "hi")]
     baseline = Condition("llama", "xnli", "base", "en", "none")
     whole = {c: measured(50.0) for c in (baseline, *rows[0].cells.values(), *rows[1].cells.values())}
-    condition_table(rows, whole, "xnli", None, TITLES, False, [baseline])
+    condition_table(rows, whole, XNLI.columns, TITLES, False, [baseline])
     failed = rows[1].cells["zero"]
     for metrics in (
         {c: v for c, v in whole.items() if c not in (failed, baseline)},
         whole | {failed: {}, baseline: {}},
     ):
         with pytest.raises(ValueError, match="2 conditions of the table have no number") as error:
-            condition_table(rows, metrics, "xnli", None, TITLES, False, [baseline])
+            condition_table(rows, metrics, XNLI.columns, TITLES, False, [baseline])
         assert "llama/xnli/base/hi/zero@lape, llama/xnli/base/en/none" in str(error.value)
 
 
@@ -215,7 +211,7 @@ def test_uncertainty_follows_its_number():
     scores |= {"f1_high": 4.0, "neurons": 5}
     tests = {"exact_match_p": 0.2, "exact_match_p_holm": 0.4, "f1_p": 0.01, "f1_p_holm": 0.02}
     metrics = {baseline: scores, rows[0].cells["none"]: scores, rows[0].cells["zero"]: scores | tests}
-    table = condition_table(rows, metrics, "xquad", "mlqa", TITLES, False, [baseline])
+    table = condition_table(rows, metrics, XQUAD.columns, TITLES, False, [baseline])
     ends = ("", "_low", "_high")
     assert list(table.columns[6:]) == [
         *[f"none_{metric}{end}" for metric in ("em", "f1") for end in ends],
@@ -231,7 +227,7 @@ def test_what_differs_is_marked(tmp_path):
     metrics = {c: dict(scores) for r in rows for c in r.cells.values()}
     metrics[rows[0].cells["zero"]] |= {"exact_match_p_holm": 0.05, "f1_p_holm": 0.051}
     metrics[rows[1].cells["zero"]] |= {"exact_match_p_holm": 0.2, "f1_p_holm": 0.0}
-    table = condition_table(rows, metrics, "xquad", "mlqa", TITLES, False, [])
+    table = condition_table(rows, metrics, XQUAD.columns, TITLES, False, [])
     write_table(table, condition_text(table, 1, "", alpha=0.05), tmp_path / "t")
     cells = [line[4:] for line in markdown_cells(tmp_path / "t.md")[1]]
     assert cells == [["1.0 (2.0)", "1.0\\* (2.0)"], ["1.0 (2.0)", "1.0 (2.0\\*)"]]
@@ -243,7 +239,7 @@ def test_xquad_metric_picks_the_pair():
     scores = {"exact_match": 1.0, "f1": 2.0, "exact_match_model_tokens": 3.0, "f1_model_tokens": 4.0}
     metrics = {cell: {"neurons": 5, "examples": 1, "dropped": 0} | scores for cell in rows[0].cells.values()}
     for metric, (em, f1) in {"mlqa": (1.0, 2.0), "model_tokens": (3.0, 4.0)}.items():
-        table = condition_table(rows, metrics, "xquad", metric, TITLES, False, [])
+        table = condition_table(rows, metrics, scoring("xquad", metric).columns, TITLES, False, [])
         assert list(table.columns[6:]) == ["none_em", "none_f1", "p90_em", "p90_f1"]
         assert table.iloc[0, 6:].tolist() == [em, f1, em, f1]
 
@@ -251,7 +247,7 @@ def test_xquad_metric_picks_the_pair():
 def test_finetuned_neurons_column():
     rows = [row("llama", "LAPE", "vi", finetuning=f"{n}@lape", neurons=n) for n in ("en", "vi", "en+vi")]
     metrics = {cell: measured(50.0) for r in rows for cell in r.cells.values()}
-    table = condition_table(rows, metrics, "xnli", None, TITLES, True, [])
+    table = condition_table(rows, metrics, XNLI.columns, TITLES, True, [])
     labels = ["model", "model_key", "method", "method_key", "finetuned_neurons", "language", "neurons"]
     assert list(table.columns[:7]) == labels
     assert table["method_key"].tolist() == ["lape"] * 3
@@ -263,13 +259,9 @@ def test_gathering_refuses():
     metrics = {rows[0].cells["mean"]: measured(1.0, 5), rows[0].cells["zero"]: measured(1.0, 6)}
     metrics[rows[0].cells["none"]] = measured(1.0, 0)
     with pytest.raises(ValueError, match=r"different numbers of neurons .*mean@lape: 5, zero@lape: 6"):
-        condition_table(rows, metrics, "xnli", None, TITLES, False, [])
+        condition_table(rows, metrics, XNLI.columns, TITLES, False, [])
     with pytest.raises(ValueError, match="no title for model 'llama'"):
-        condition_table(rows, metrics, "xnli", None, {}, False, [])
-    with pytest.raises(ValueError, match="unknown metric 'f1'"):
-        condition_table(rows, {}, "xquad", "f1", TITLES, False, [])
-    with pytest.raises(ValueError, match="unknown task 'squad'"):
-        condition_table(rows, {}, "squad", None, TITLES, False, [])
+        condition_table(rows, metrics, XNLI.columns, {}, False, [])
 
 
 def write_statistics(path, of=("llama", "en"), **columns):
@@ -316,7 +308,7 @@ def paper_table():
         for r in rows
         for cell, value in zip(r.cells.values(), TABLE1[r.model, r.comparison, r.language].split(), strict=True)
     }
-    return condition_table(rows, metrics, "xnli", None, TITLES, False, [])
+    return condition_table(rows, metrics, XNLI.columns, TITLES, False, [])
 
 
 def test_paper_table_gives_its_printed_cells(tmp_path):
@@ -336,7 +328,7 @@ def test_tsv_reads_back_exactly(tmp_path):
     baseline = Condition("llama", "xnli", "base", "en", "none")
     metrics = {rows[0].cells["none"]: measured(100 / 3), rows[0].cells["zero"]: measured(0.0, 12)}
     metrics[baseline] = measured(200 / 3, 0)
-    table = condition_table(rows, metrics, "xnli", None, TITLES, False, [baseline])
+    table = condition_table(rows, metrics, XNLI.columns, TITLES, False, [baseline])
     write_table(table, condition_text(table, 1, ""), tmp_path / "t")
     assert (tmp_path / "t.tsv").read_bytes().decode() == (
         "model\tmodel_key\tmethod\tmethod_key\tlanguage\tneurons\tnone\tzero\n"
@@ -357,7 +349,7 @@ def test_pairs_marks_missing_and_notes(tmp_path):
         rows[1].cells["zero"]: counts | {"exact_match": 0.0, "f1": 0.04, "neurons": 3},
         baseline: counts | scores | {"neurons": 0},
     }
-    table = condition_table(rows, metrics, "xquad", "mlqa", TITLES, False, [baseline])
+    table = condition_table(rows, metrics, XQUAD.columns, TITLES, False, [baseline])
     paths = write_table(table, condition_text(table, 1, "A & B", ["50 % of {x}_y | z"]), tmp_path / "t")
     assert paths == [f"{tmp_path}/t.{ending}" for ending in ("tsv", "md", "tex")]
     assert markdown_cells(tmp_path / "t.md")[1] == [
@@ -385,7 +377,7 @@ def test_no_mark_and_no_note_without_cause(tmp_path):
 
 def test_finetuning_layout_of_the_random_table(tmp_path):
     rows = [row("llama", "Random", "vi", ("none",), finetuning="vi@random", neurons="vi")]
-    table = condition_table(rows, {rows[0].cells["none"]: measured(80.1)}, "xnli", None, TITLES, True, [])
+    table = condition_table(rows, {rows[0].cells["none"]: measured(80.1)}, XNLI.columns, TITLES, True, [])
     assert table["neurons"].isna().all()
     write_table(table, condition_text(table, 1, "Random"), tmp_path / "t")
     assert markdown_cells(tmp_path / "t.md") == (

@@ -3,8 +3,10 @@
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from task_pieces import section
 
-from langneurons.hub.downloads import Fetched, RemoteFile, Repository
+from langneurons.hub.downloads import Fetched, RemoteFile
+from langneurons.registry import entry
 from langneurons.tasks import hub as task_hub
 
 FILES = {
@@ -34,8 +36,11 @@ def downloaded(monkeypatch, tmp_path):
     monkeypatch.setattr(task_hub, "fetch_all", fetch_all)
 
     def download(task, repository, language, split, rows=None):
-        where = Repository("dataset", repository, "c" * 40)
-        with task_hub.downloaded_task(task, where, language, split, rows or {}, tmp_path / "out") as (path, fetched):
+        kind, keys = ("xquad", {"train": "squad"}) if task == "squad" else (task, {})
+        of = {"repository": repository, "revision": "c" * 40, "rows": rows or {}}
+        spec = section(kind, source="hub", hub=of, squad_hub=of, **keys) if kind == "xquad" else section(kind, hub=of)
+        file = entry("tasks", kind).hub(spec, language, split)
+        with task_hub.downloaded(file, tmp_path / "out") as (path, fetched):
             assert pq.read_metadata(path).num_rows == ROWS
         assert list(tmp_path.iterdir()) == []
         (file,) = fetched

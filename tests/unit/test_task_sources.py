@@ -6,9 +6,9 @@ import re
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from task_pieces import import_xnli, import_xquad
 
 from langneurons.tasks.files import read_task, write_task
-from langneurons.tasks.sources import import_xnli, import_xquad
 
 ROWS = [
     ('He said "no"\u2028again', "He agreed", "contradiction"),
@@ -111,8 +111,8 @@ def test_xnli_faults_name_file_and_place(tmp_path, content, message):
     source = tmp_path / "a.tsv"
     source.write_bytes(content)
     with pytest.raises(ValueError, match=message) as error:
-        import_xnli(source, tmp_path / "out.parquet", "en", where="tasks.xnli.files.pattern")
-    assert str(error.value).startswith(f"tasks.xnli.files.pattern: {source}")
+        import_xnli(source, tmp_path / "out.parquet", "en")
+    assert str(error.value).startswith(f"{source}")
     assert not list(tmp_path.glob("out*"))
 
 
@@ -373,9 +373,9 @@ def test_read_task_checks_the_schema(tmp_path):
     path = tmp_path / "a.parquet"
     write_task(path, "xnli", {"id": ["0"], "premise": ["p"], "hypothesis": ["h"], "label": [1]})
     assert read_task(path, "xnli").num_rows == 1
-    with pytest.raises(ValueError, match=r"a\.parquet: task is 'xnli', 'xquad' was expected"):
+    with pytest.raises(ValueError, match=r"a\.parquet: task kind is 'xnli', 'xquad' was expected"):
         read_task(path, "xquad")
-    with pytest.raises(ValueError, match="unknown task 'squad'; write one of: xnli, xquad"):
+    with pytest.raises(ValueError, match=r"tasks has no entry 'squad'; did you mean 'xquad'\? \(xnli, xquad\)"):
         read_task(path, "squad")
     with pytest.raises(ValueError, match="no such file"):
         read_task(tmp_path / "none.parquet", "xnli")

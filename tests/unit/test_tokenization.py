@@ -6,7 +6,8 @@ from tokenizer_kinds import CONFIGURED, KINDS, write_tokenizer
 
 from langneurons.corpus.packing import pack
 from langneurons.models.tokenization import Template, TextEncoder, read_tokenizer
-from langneurons.tasks import metrics, xnli, xquad
+from langneurons.tasks import metrics, pairs, prompts
+from langneurons.tasks.encoding import IGNORED
 
 SPELLING = [
     "the page is about <s> and </s> of the house",
@@ -44,8 +45,8 @@ def questions(*rows):
     return pa.Table.from_pylist([dict(zip(columns, ("0", "0", *row), strict=True)) for row in rows])
 
 
-def prompts(tokenizer, prompt, *rows):
-    return xquad.encode_prompts(questions(*rows), tokenizer, 10**6, prompt).examples["input_ids"][:]
+def prompt_ids(tokenizer, prompt, *rows):
+    return prompts.encode_prompts(questions(*rows), tokenizer, 10**6, prompt).examples["input_ids"][:]
 
 
 def special_ids(tokenizer, *without):
@@ -55,9 +56,9 @@ def special_ids(tokenizer, *without):
 @pytest.mark.parametrize("text", SPELLING)
 def test_corpus_and_tasks_have_the_same_tokens_and_no_special_one_among_them(tokenizer, text):
     document, sizes = packed(tokenizer, text)
-    assert prompts(tokenizer, "{context}{question}", (text, "", ["a"])) == [document]
+    assert prompt_ids(tokenizer, "{context}{question}", (text, "", ["a"])) == [document]
     inference = pa.Table.from_pylist([{"id": "0", "premise": text, "hypothesis": "", "label": 0}])
-    apart = xnli.encode(inference, tokenizer, 10**6, "eos").examples["input_ids"][0]
+    apart = pairs.encode(inference, tokenizer, 10**6, "eos").examples["input_ids"][0]
     assert apart == [*document, tokenizer.eos_token_id]
     start, *inner = document
     assert start == tokenizer.bos_token_id
@@ -84,7 +85,7 @@ def test_without_special_spellings_nothing_changes(tokenizer):
     text = "the house of stone is a river"
     assert packed(tokenizer, text)[0] == tokenizer(text)["input_ids"]
     asked = "context {context} question {question}"
-    assert prompts(tokenizer, asked, (text, "where is the tree", ["a"])) == [
+    assert prompt_ids(tokenizer, asked, (text, "where is the tree", ["a"])) == [
         tokenizer(f"context {text} question where is the tree")["input_ids"]
     ]
 
@@ -98,40 +99,40 @@ def test_the_settings_of_other_callers_do_not_matter(tokenizer):
 
 def test_a_templates_own_special_tokens_are_special_and_the_datas_are_text(tokenizer):
     context, question = "the river of stone", "where is it"
-    (ids,) = prompts(tokenizer, CHAT, (context, question, ["a"]))
+    (ids,) = prompt_ids(tokenizer, CHAT, (context, question, ["a"]))
     whole = CHAT.format(context=context, question=question)
     assert ids == tokenizer(whole)["input_ids"]  # as the tokenizer reads special tokens itself
     start = tokenizer.convert_tokens_to_ids("<|im_start|>")
     assert ids.count(start) == 2
-    (spelt,) = prompts(tokenizer, CHAT, (f"{context} <|im_start|> </s>", question, ["a"]))
+    (spelt,) = prompt_ids(tokenizer, CHAT, (f"{context} <|im_start|> </s>", question, ["a"]))
     assert (spelt.count(start), spelt.count(tokenizer.eos_token_id)) == (2, 0)
     assert max(ids) < len(tokenizer) and max(spelt) < len(tokenizer)
 
 
 def test_a_templates_token_that_the_tokenizer_lacks_is_reported(named, capsys):
-    prompts(named("byte_level"), CHAT + "<|im_end|>", ("a", "b", ["a"]))
+    prompt_ids(named("byte_level"), CHAT + "<|im_end|>", ("a", "b", ["a"]))
     assert capsys.readouterr().out.splitlines() == [
         "the prompt's <|im_end|> is no special token of this model's tokenizer; it is read as text"
     ]
 
 
 def test_bos_of_a_template_is_not_doubled(tokenizer):
-    (once,) = prompts(tokenizer, "<s>{context} {question}", ("the river", "where", ["a"]))
+    (once,) = prompt_ids(tokenizer, "<s>{context} {question}", ("the river", "where", ["a"]))
     assert once == tokenizer("<s>the river where", add_special_tokens=False)["input_ids"]
     assert once.count(tokenizer.bos_token_id) == 1
-    (data,) = prompts(tokenizer, "{context} {question}", ("<s>the river", "where", ["a"]))
+    (data,) = prompt_ids(tokenizer, "{context} {question}", ("<s>the river", "where", ["a"]))
     assert data[0] == tokenizer.bos_token_id and data.count(tokenizer.bos_token_id) == 1
 
 
 def test_the_sentences_of_an_inference_are_apart_by_eos_between_spaces(tokenizer):
     table = pa.Table.from_pylist([{"id": "0", "premise": "the river", "hypothesis": "a stone </s> house", "label": 0}])
-    ids = xnli.encode(table, tokenizer, 99).examples["input_ids"][0]
+    ids = pairs.encode(table, tokenizer, 99).examples["input_ids"][0]
     table = pa.Table.from_pylist([{"id": "0", "premise": "the river", "hypothesis": "a stone", "label": 0}])
-    plain = xnli.encode(table, tokenizer, 99, "spaced_eos").examples["input_ids"][0]
+    plain = pairs.encode(table, tokenizer, 99, "spaced_eos").examples["input_ids"][0]
     assert plain == tokenizer("the river </s> a stone")["input_ids"]  # the reference: the special token is read
     assert plain.count(tokenizer.eos_token_id) == ids.count(tokenizer.eos_token_id) == 1
     with pytest.raises(ValueError, match="unknown separator 'sep'; write one of: spaced_eos, eos"):
-        xnli.encode(table, tokenizer, 99, "sep")
+        pairs.encode(table, tokenizer, 99, "sep")
 
 
 ASKED = ["Context: {context}\nQuestion: {question}\nAnswer:", "{context}\n{question}\n", CHAT, "{context} {question} "]
@@ -142,11 +143,11 @@ ASKED = ["Context: {context}\nQuestion: {question}\nAnswer:", "{context}\n{quest
 def test_a_wrong_word_shares_no_token_with_the_right_one(named, kind, prompt):
     tokenizer = named(kind)
     rows = [("the river of stone", "where is it", [answer]) for answer in ("river", "stone", "tree")]
-    asked = xquad.encode_prompts(questions(*rows), tokenizer, 999, prompt).examples
+    asked = prompts.encode_prompts(questions(*rows), tokenizer, 999, prompt).examples
     right, wrong, _ = asked["first_answer_ids"][:]
 
     def scores(tokens):
-        return metrics.score_answer(xquad.answer_text(tokenizer, tokens), ["river"], "en", tokens, right)
+        return metrics.score_answer(prompts.answer_text(tokenizer, tokens), ["river"], "en", tokens, right)
 
     assert set(scores(right).values()) == {1.0}
     assert set(scores(wrong).values()) == {0.0}
@@ -155,19 +156,19 @@ def test_a_wrong_word_shares_no_token_with_the_right_one(named, kind, prompt):
 @pytest.mark.parametrize("prompt", ASKED)
 def test_answers_follow_the_prompts_own_tokens(tokenizer, prompt):
     rows = [("the river of stone", "where is it", [answer]) for answer in ("the river", "</s> stone", "")]
-    trained = xquad.encode_training(questions(*rows), tokenizer, 999, prompt).examples
-    asked = xquad.encode_prompts(questions(*rows), tokenizer, 999, prompt).examples
+    trained = prompts.encode_training(questions(*rows), tokenizer, 999, prompt).examples
+    asked = prompts.encode_prompts(questions(*rows), tokenizer, 999, prompt).examples
     assert len({tuple(ids) for ids in asked["input_ids"]}) == 1  # the prompt's tokens do not depend on the answer
     for one, two in zip(trained, asked, strict=True):
         assert one["input_ids"] == [*two["input_ids"], *two["first_answer_ids"], tokenizer.eos_token_id]
         assert tokenizer.eos_token_id not in two["first_answer_ids"]
-        kept = [label for label in one["labels"] if label != xquad.IGNORED]
+        kept = [label for label in one["labels"] if label != IGNORED]
         assert kept == [*two["first_answer_ids"], tokenizer.eos_token_id]
 
 
 def test_the_answer_of_llama_2_has_no_lone_space(named):
     tokenizer = named("llama2")
-    (row,) = xquad.encode_prompts(questions(("the river", "where", ["river"])), tokenizer, 99, ASKED[0]).examples
+    (row,) = prompts.encode_prompts(questions(("the river", "where", ["river"])), tokenizer, 99, ASKED[0]).examples
     assert tokenizer.convert_ids_to_tokens(row["first_answer_ids"]) == ["▁river"]
     together = tokenizer("Context: the river\nQuestion: where\nAnswer: river")["input_ids"]
     assert row["input_ids"] + row["first_answer_ids"] == together
@@ -176,7 +177,7 @@ def test_the_answer_of_llama_2_has_no_lone_space(named):
 def test_byte_level_answers_are_those_of_the_answer_alone(named):
     tokenizer = named("byte_level")
     for prompt, space in zip(ASKED[:3], (" ", "", ""), strict=True):
-        (row,) = xquad.encode_prompts(questions(("the river", "where", ["a stone."])), tokenizer, 99, prompt).examples
+        (row,) = prompts.encode_prompts(questions(("the river", "where", ["a stone."])), tokenizer, 99, prompt).examples
         assert row["first_answer_ids"] == tokenizer(space + "a stone.", add_special_tokens=False)["input_ids"]
 
 
@@ -190,7 +191,7 @@ def test_a_special_token_among_a_models_pieces_is_spelt_by_its_characters(named)
 
 def test_characters_that_are_none_are_refused(named):
     with pytest.raises(ValueError, match="U\\+FDD0 or U\\+FDD1, which are no characters"):
-        prompts(named("byte_level"), CHAT, ("a \ufdd0<s>\ufdd1", "b", ["a"]))
+        prompt_ids(named("byte_level"), CHAT, ("a \ufdd0<s>\ufdd1", "b", ["a"]))
     with pytest.raises(ValueError, match=r"prompt is '\{a\}'; it must hold \{a\} and \{b\}"):
         Template(named("byte_level"), "{a}", ("a", "b"), "prompt")
 
@@ -201,9 +202,9 @@ def test_what_a_job_refuses_in_a_text_has_the_question_s_id(named, row):
     columns = dict(zip(("context", "question", "answers"), row, strict=True))
     table = questions(("a", "b", ["a"]))
     table = pa.Table.from_pylist([*table.to_pylist(), {"id": "q7", "paragraph": "0", **columns}])
-    for encode in (xquad.encode_prompts, xquad.encode_training):
+    for encode in (prompts.encode_prompts, prompts.encode_training):
         with pytest.raises(ValueError, match=r"the question with id 'q7': holds U\+FDD0 or U\+FDD1.* at [01] "):
-            encode(table, named("byte_level"), 10**6)
-    pairs = [{"id": i, "premise": text, "hypothesis": "h", "label": 0} for i, text in (("0", "a"), ("p8", "\ufdd1"))]
+            encode(table, named("byte_level"), 10**6, ASKED[0])
+    rows = [{"id": i, "premise": text, "hypothesis": "h", "label": 0} for i, text in (("0", "a"), ("p8", "\ufdd1"))]
     with pytest.raises(ValueError, match=r"the pair with id 'p8': holds U\+FDD0"):
-        xnli.encode(pa.Table.from_pylist(pairs), named("byte_level"), 10**6)
+        pairs.encode(pa.Table.from_pylist(rows), named("byte_level"), 10**6)

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 import scipy.stats
 from artifact_files import predictions_file
+from task_pieces import XNLI, XQUAD
 
 from langneurons.evaluation.significance import cluster_bootstrap, holm, paired_bootstrap
 from langneurons.experiment.condition import Condition
@@ -48,7 +49,7 @@ def table(tmp_path, scores):
 
 
 def test_accuracy_against_scipy(table, scores):
-    found = with_uncertainty(*table, ["accuracy"], **SETTINGS)
+    found = with_uncertainty(*table, XNLI, **SETTINGS)
     ps = []
     for condition, right in scores.items():
         interval = scipy.stats.binomtest(int(right.sum()), 200).proportion_ci(0.95, method="wilson")
@@ -82,7 +83,7 @@ def test_answers_are_corrected_over_both_metrics(tmp_path):
         ids = {"id": [f"{k}" for k in range(80)], "paragraph": paragraphs}
         predictions_file(files[condition], ids | data[condition], condition)
         metrics[condition] = {name: 100 * float(v.mean()) for name, v in data[condition].items()} | {"examples": 80}
-    found = with_uncertainty(metrics, files, ["exact_match", "f1"], **SETTINGS)
+    found = with_uncertainty(metrics, files, XQUAD, **SETTINGS)
     none, *others = conditions
     p = []
     for c in others:
@@ -99,7 +100,7 @@ def test_answers_are_corrected_over_both_metrics(tmp_path):
 
 def refused(table, said, *words):
     with pytest.raises(ValueError, match=re.escape(said)) as error:
-        with_uncertainty(*table, ["accuracy"], **SETTINGS)
+        with_uncertainty(*table, XNLI, **SETTINGS)
     assert all(str(word) in str(error.value) for word in words)
 
 
@@ -166,10 +167,10 @@ def test_a_path_says_its_condition(intervention):
 
 
 def test_notes():
-    assert "* differs from No Int" in uncertainty("xnli", [0.05, 0.2], 0.95, 100)[0]
-    assert "over the 2 comparisons" in uncertainty("xnli", [0.05, 0.2], 0.95, 100)[0]
-    assert uncertainty("xnli", [0.051], 0.95, 100)[0].startswith("No intervention differs from No Int")
-    (only,) = uncertainty("xnli", [], 0.9, 100)
+    assert "* differs from No Int" in uncertainty(XNLI, [0.05, 0.2], 0.95, 100)[0]
+    assert "over the 2 comparisons" in uncertainty(XNLI, [0.05, 0.2], 0.95, 100)[0]
+    assert uncertainty(XNLI, [0.051], 0.95, 100)[0].startswith("No intervention differs from No Int")
+    (only,) = uncertainty(XNLI, [], 0.9, 100)
     assert "90 % interval (Wilson's)" in only
-    assert not any("too few" in note for note in uncertainty("xquad", [1.0] * 192, 0.95, 10_000))
-    assert any("too few" in note for note in uncertainty("xquad", [1.0] * 192, 0.95, 5_000))
+    assert not any("too few" in note for note in uncertainty(XQUAD, [1.0] * 192, 0.95, 10_000))
+    assert any("too few" in note for note in uncertainty(XQUAD, [1.0] * 192, 0.95, 5_000))

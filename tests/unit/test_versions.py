@@ -12,9 +12,17 @@ from langneurons.registry import entries
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted(path.stem for path in (ROOT / "workflow/scripts").glob("*.py"))
 ENTRIES = [(package, name) for package in ("interventions", "methods", "tables") for name in entries(package)]
+TASK_JOBS = {  # of tasks' entries: those of each job, and with the line of a fact
+    **{
+        f"{name} {job}": (name, (), job)
+        for name in entries("tasks")
+        for job in ("import", "demo", "finetune", "evaluate")
+    },
+    "xquad evaluate vi": ("xquad", (("language", "vi"),), "evaluate"),
+    "xquad evaluate hi": ("xquad", (("language", "hi"),), "evaluate"),
+}
 FACTS = {  # of jobs: what they use of the tables of facts
     "evaluate llama vi": ("evaluate", (("architecture", "llama"), ("language", "vi"))),
-    "evaluate mistral hi": ("evaluate", (("architecture", "mistral"), ("language", "hi"))),
     "collect_activations llama": ("collect_activations", (("architecture", "llama"),)),
     "collect_activations phi3": ("collect_activations", (("architecture", "phi3"),)),
     "import_corpus_shard vi": ("import_corpus_shard", (("language", "vi"),)),
@@ -39,6 +47,7 @@ class Copy:
         found = {
             name: module.version(str(self.base / f"scripts/{s}.py"), facts) for name, (s, facts) in scripts.items()
         }
+        found |= {name: module.entry_version("tasks", *job) for name, job in TASK_JOBS.items()}
         return found | {".".join(entry): module.entry_version(*entry) for entry in ENTRIES}
 
     def edit(self, path: str, old: str, new: str) -> None:
@@ -59,7 +68,7 @@ def before(tmp_path_factory):
 
 
 def test_every_script_has_a_version_of_its_own_code(before):
-    assert len(set(before.values())) == len(SCRIPTS) + len(FACTS) + len(ENTRIES)
+    assert len(set(before.values())) == len(SCRIPTS) + len(FACTS) + len(ENTRIES) + len(TASK_JOBS)
 
 
 def test_formatting_comments_and_docstrings_change_nothing(copy, before):
@@ -79,7 +88,7 @@ IDENTIFICATION = {"identify_neurons", "identify_half_neurons"}
 FIGURES = {"draw_neurons", "draw_perplexity", "draw_curves"}
 WORLD = "demo/lexicons/vi.toml"
 DECORATED = "@(lambda f: f)\ndef "
-EVALUATION = {"evaluate", "evaluate llama vi", "evaluate mistral hi"}
+EVALUATION = {"xquad evaluate", "xquad evaluate vi", "xquad evaluate hi"}
 ARCHITECTURES = "models/architectures.py"
 # Scripts that read the table of architectures, where it is not said which line.
 READ_WHOLE = {
@@ -120,6 +129,14 @@ EDITS = {
         "    more: int = 1\n    kind: Literal",
         set(),
     ),
+    "a task's way to score": ("tasks/xquad.py", 'list(rows["answers"])', 'rows["answers"][:]', EVALUATION),
+    "a task's way to train": (
+        "tasks/pairs.py",
+        "def encode(",
+        f"{DECORATED}encode(",
+        {"xnli finetune", "xnli evaluate"},
+    ),
+    "a task's section": ("tasks/xnli.py", "    kind: Literal", "    more: int = 1\n    kind: Literal", set()),
     "how a job starts": ("runner/jobs.py", "gc.disable()", "gc.enable()", set()),
     "metrics": ("tasks/metrics.py", "def normalize_answer(", f"{DECORATED}normalize_answer(", EVALUATION),
     "another architecture": (ARCHITECTURES, '    "gpt_neox": ', '    "other": _GATED,\n    "gpt_neox": ', READ_WHOLE),
@@ -129,7 +146,7 @@ EDITS = {
         '"phi3": replace(_FUSED, attention_targets=("qkv_proj",))',
         READ_WHOLE | {"collect_activations phi3"},
     ),
-    "a language's articles": ("tasks/metrics.py", "|những", "|nhữn", {"evaluate", "evaluate llama vi"}),
+    "a language's articles": ("tasks/metrics.py", "|những", "|nhữn", {"xquad evaluate", "xquad evaluate vi"}),
     "a language's script": (
         "corpus/quality.py",
         '"Devanagari": "bh hi',

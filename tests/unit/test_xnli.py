@@ -5,7 +5,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from langneurons.tasks import xnli
+from langneurons.tasks import pairs as xnli
 from langneurons.tasks.metrics import accuracy
 
 WORDS = ["<pad>", "<s>", "</s>", "a", "b", "c", "d", "<", "s", ">", "[unk]"]

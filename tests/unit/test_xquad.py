@@ -5,7 +5,8 @@ import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
-from langneurons.tasks import metrics, xquad
+from langneurons.models.padding import pad_left
+from langneurons.tasks import metrics, prompts
 
 ASKED = "Context: {context} Question: {question} Answer:"
 
@@ -33,7 +34,7 @@ def questions(*rows):
 
 def test_training_labels_only_answer_and_eos(tokenizer):
     table = questions(("कमल went.", "Who {context}?", ["कमल", "other"]))
-    example = xquad.encode_training(table, tokenizer, 500, ASKED).examples[0]
+    example = prompts.encode_training(table, tokenizer, 500, ASKED).examples[0]
     assert tokenizer.decode(example["input_ids"]) == "<s>Context: कमल went. Question: Who {context}? Answer: कमल</s>"
     answer = [t for t in example["labels"] if t != -100]
     assert tokenizer.decode(answer) == " कमल</s>"
@@ -44,40 +45,40 @@ def test_training_labels_only_answer_and_eos(tokenizer):
 
 def test_prompts_are_the_beginning_of_training_examples(tokenizer):
     table = questions(("c", "q", ["a1", "a2"]), ("d e", "f", ["g"]))
-    trained, asked = (f(table, tokenizer, 500) for f in (xquad.encode_training, xquad.encode_prompts))
+    trained, asked = (f(table, tokenizer, 500, ASKED) for f in (prompts.encode_training, prompts.encode_prompts))
     for one, two in zip(trained.examples, asked.examples, strict=True):
         assert one["input_ids"] == two["input_ids"] + two["first_answer_ids"] + [2]
     assert asked.examples["answers"][:] == [["a1", "a2"], ["g"]]
-    assert xquad.answer_text(tokenizer, [*asked.examples[0]["first_answer_ids"], 2]) == "a1"
+    assert prompts.answer_text(tokenizer, [*asked.examples[0]["first_answer_ids"], 2]) == "a1"
 
 
 def test_no_second_space_after_a_prompt_that_ends_in_one(tokenizer):
     table = questions(("c", "q", ["a"]))
-    ids = xquad.encode_training(table, tokenizer, 500, "{context}\n{question}\n").examples[0]["input_ids"]
+    ids = prompts.encode_training(table, tokenizer, 500, "{context}\n{question}\n").examples[0]["input_ids"]
     assert tokenizer.decode(ids) == "<s>c\nq\na</s>"
 
 
 def test_long_examples_are_dropped_and_counted(tokenizer):
     table = questions(("c", "q", ["a"]), ("c" * 40, "q", ["a"]), ("c", "q", ["abcd"]))
-    short = len(xquad.encode_training(table, tokenizer, 500, "{context}{question}").examples[0]["input_ids"])
+    short = len(prompts.encode_training(table, tokenizer, 500, "{context}{question}").examples[0]["input_ids"])
     assert short == 6  # <s> c q space a </s>
-    trained = xquad.encode_training(table, tokenizer, short, "{context}{question}")
+    trained = prompts.encode_training(table, tokenizer, short, "{context}{question}")
     assert (trained.examples["id"][:], trained.dropped) == (["0"], 2)
-    asked = xquad.encode_prompts(table, tokenizer, short, "{context}{question}")
+    asked = prompts.encode_prompts(table, tokenizer, short, "{context}{question}")
     assert (asked.examples["id"][:], asked.dropped) == (["0", "2"], 1)
 
 
 def test_a_prompt_without_its_fields_is_refused(tokenizer):
     with pytest.raises(ValueError, match="must hold {context} and {question}"):
-        xquad.encode_prompts(questions(("c", "q", ["a"])), tokenizer, 50, "{context}")
+        prompts.encode_prompts(questions(("c", "q", ["a"])), tokenizer, 50, "{context}")
 
 
 def test_collate_and_left_padding():
-    batch = xquad.collate([{"input_ids": [5, 6, 2], "labels": [-100, 6, 2]}, {"input_ids": [8], "labels": [-100]}], 9)
+    batch = prompts.collate([{"input_ids": [5, 6, 2], "labels": [-100, 6, 2]}, {"input_ids": [8], "labels": [-100]}], 9)
     assert batch["input_ids"].tolist() == [[5, 6, 2], [8, 9, 9]]
     assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
     assert batch["labels"].tolist() == [[-100, 6, 2], [-100, -100, -100]]
-    ids, mask = xquad.pad_left([[5, 6, 2], [8, 4]], 9)
+    ids, mask = pad_left([[5, 6, 2], [8, 4]], 9)
     assert ids.tolist() == [[5, 6, 2], [9, 8, 4]] and mask.tolist() == [[1, 1, 1], [0, 1, 1]]
     assert ids.dtype == mask.dtype == torch.int64
 

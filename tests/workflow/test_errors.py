@@ -13,7 +13,7 @@ from snakemake_calls import ROOT, SMALLEST, job_counts, parse, snakemake
 
 from langneurons.config.load import load_config
 from langneurons.experiment.own_files import own_files
-from langneurons.tasks.readers import LABELS
+from langneurons.tasks.xnli import LABELS
 
 FAULTS = {
     "model": ({"run": {"models": ["tiny-lama"]}}, ["run.models[0]", "'tiny-lama'", "did you mean 'tiny-llama'"]),

@@ -100,17 +100,19 @@ def test_each_switch_reaches_its_jobs(planned):
     assert jobs["results/tiny-llama/metrics/xnli/base/vi/none.tsv"]["params"]["site"] is None
     for target in ("adapters/xnli/base", "metrics/xnli/base/vi/none.tsv"):
         params = jobs[f"results/tiny-llama/{target}"]["params"]
-        assert params["separator"] == edit["tasks"]["xnli"]["separator"]
-    assert jobs["results/tables/xquad.tsv"]["params"]["table"]["metric"] == xquad["metric"]
+        assert params["task"]["separator"] == edit["tasks"]["xnli"]["separator"]
+    suffix = "" if xquad["metric"] == "mlqa" else "_model_tokens"
+    columns = jobs["results/tables/xquad.tsv"]["params"]["table"]["scoring"]["columns"]
+    assert columns == {"_em": f"exact_match{suffix}", "_f1": f"f1{suffix}"}
     train, test = (jobs[f"resources/tasks/xquad/{name}.parquet"] for name in ("en.train", "vi.test"))
     known = "resources/tasks/xquad/en.train.parquet", "resources/tasks/xquad/en.test.parquet"
     own = "data/xquad/xquad.vi.json"
     if xquad["train"] == "squad":
-        assert (train["input"], test["params"]["part"]) == (["data/squad/train-v1.1.json"], "all")
+        assert (train["input"], test["params"]["settings"]["part"]) == (["data/squad/train-v1.1.json"], "all")
         assert sorted(test["input"]) == sorted([own, known[0]])  # no question of it may be tested
     else:
-        assert (train["input"], test["params"]["part"]) == (["data/xquad/xquad.en.json"], "test")
+        assert (train["input"], test["params"]["settings"]["part"]) == (["data/xquad/xquad.en.json"], "test")
         assert sorted(test["input"]) == sorted([own, *known])  # the target's test questions are the source's, by id
         assert sorted(jobs[known[1]]["input"]) == sorted(["data/xquad/xquad.en.json", known[0]])
-    assert train["params"]["part"] == ("all" if xquad["train"] == "squad" else "train")
+    assert train["params"]["settings"]["part"] == ("all" if xquad["train"] == "squad" else "train")
     assert all("metric" not in job["params"] for job in jobs.values() if job["rule"] == "evaluate")  # both are stored

@@ -77,7 +77,7 @@ def text(params, frame):
     return Text(["Language"], [[code] for code in frame["language"]], caption(params), [])
 
 
-def findings(name, rows, alpha):
+def findings(name, rows, alpha, scoring):
     return Findings([], ("Which languages?", ", ".join(row["language"] for row in rows)))
 '''
 

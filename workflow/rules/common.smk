@@ -84,7 +84,7 @@ wildcard_constraints:
     language="[a-z]{2}",
     statistic=r"mean|std|positive|p\d+(\.\d+)?",
     shard=r"\d{4}",
-    task="xnli|xquad",
+    task=one_of(settings.tasks),
     split="train|test",
     finetuning=rf"base|[a-z]{{2}}(\+[a-z]{{2}})*@({METHODS})",
     intervention=rf"none|[^/@]+@({METHODS})",
@@ -128,11 +128,6 @@ def model_setting(key):
     return lambda wildcards: getattr(settings.models[wildcards.model], key)
 
 
-def task_setting(key):
-    """A params function: one key of the task's section, or None where the task has no such key."""
-    return lambda wildcards: getattr(getattr(settings.tasks, wildcards.task), key, None)
-
-
 def batch_setting(key):
     """A key of activations that batch percentiles alone read; without any, the same value whatever it says."""
     return getattr(settings.activations, key) if settings.activations.batch_percentiles else 1
@@ -157,10 +152,15 @@ def version_of(script, facts=None):
     return lambda wildcards: version(path, used(wildcards) if used else ())
 
 
-def entry_versions(function, facts=None):
-    """A params function: the versions of the registries' entries, (package, name), that a job uses."""
+def entry_versions(function, facts=None, job=None):
+    """A params function: the versions of the registries' entries, (package, name), that a job uses.
+
+    ``job``: which of a package's jobs, where its entries serve several.
+    """
     entries, used = of(function), facts and of(facts)
-    return lambda wildcards: [entry_version(*entry, used(wildcards) if used else ()) for entry in entries(wildcards)]
+    return lambda wildcards: [
+        entry_version(*entry, used(wildcards) if used else (), job) for entry in entries(wildcards)
+    ]
 
 
 def present(asked, made):

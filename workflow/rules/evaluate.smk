@@ -30,10 +30,10 @@ rule evaluate:
         method=of(evaluations.intervention_method),
         finetuning=of(finetunings.finetuning_settings),
         seed=settings.seed,
-        max_tokens=task_setting("max_tokens"),
-        prompt=task_setting("prompt"),
-        separator=task_setting("separator"),
-        max_new_tokens=task_setting("max_new_tokens"),
+        entry=entry_versions(task_data.task_entries, facts.of_evaluation, job="evaluate"),
+        kind=of(task_data.task_kind),
+        task=of(task_data.evaluation_settings),
+        limit=of(task_data.limit),
     message:
         "{wildcards.task} in {wildcards.language}: {wildcards.model}, {wildcards.finetuning}, {wildcards.intervention}"
     script:

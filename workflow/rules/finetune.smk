@@ -19,9 +19,7 @@ rule finetune:
         gpu=1,
         mem_mb=memory_of("finetune"),
         runtime=time_of("finetune"),
-        gradient_checkpointing=lambda wildcards: int(
-            getattr(settings.finetuning, wildcards.task).gradient_checkpointing
-        ),
+        gradient_checkpointing=lambda wildcards: int(settings.finetuning[wildcards.task].gradient_checkpointing),
     params:
         version=version_of("finetune", facts.of_model),
         quantization=model_setting("quantization"),
@@ -31,9 +29,9 @@ rule finetune:
         attention_targets=model_setting("attention_targets"),
         repository=lambda wildcards: getattr(settings.models[wildcards.model], "repository", None),
         revision=lambda wildcards: getattr(settings.models[wildcards.model], "revision", None),
-        max_tokens=task_setting("max_tokens"),
-        prompt=task_setting("prompt"),
-        separator=task_setting("separator"),
+        entry=entry_versions(task_data.task_entries, facts.of_model, job="finetune"),
+        kind=of(task_data.task_kind),
+        task=of(task_data.training_settings),
         seed=settings.seed,
     message:
         "Fine-tuning {wildcards.model} on {wildcards.task}: {wildcards.finetuning}"

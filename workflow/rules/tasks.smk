@@ -18,6 +18,8 @@ if task_data.tasks_from(settings, "demo"):
             "../../environment.yml"
         params:
             version=version_of("write_demo_task"),
+            entry=entry_versions(task_data.task_entries, job="demo"),
+            kind=of(task_data.task_kind),
             examples=of(task_data.demo_examples),
             seed=settings.seed,
         message:
@@ -33,7 +35,7 @@ if task_data.tasks_from(settings, "files"):
 
     rule import_task:
         input:
-            unpack(of(task_data.known_questions)),
+            unpack(of(task_data.known_files)),
             source=task_file,
         output:
             paths.task(),
@@ -46,8 +48,10 @@ if task_data.tasks_from(settings, "files"):
             "../../environment.yml"
         params:
             version=version_of("import_task"),
-            part=of(task_data.part),
-            train_fraction=task_setting("train_fraction"),
+            entry=entry_versions(task_data.task_entries, facts.of_language, job="import"),
+            kind=of(task_data.task_kind),
+            settings=of(task_data.import_settings),
+            known=of(task_data.known_facts),
         message:
             "{wildcards.task} from {input.source}"
         script:
@@ -61,7 +65,7 @@ if task_data.tasks_from(settings, "hub"):
 
     rule download_task:
         input:
-            unpack(of(task_data.known_questions)),
+            unpack(of(task_data.known_files)),
         output:
             data=paths.task(),
             manifest=paths.task_manifest(),
@@ -75,8 +79,10 @@ if task_data.tasks_from(settings, "hub"):
             "../../environment.yml"
         params:
             version=version_of("download_task"),
-            part=of(task_data.part),
-            train_fraction=task_setting("train_fraction"),
+            entry=entry_versions(task_data.task_entries, facts.of_language, job="import"),
+            kind=of(task_data.task_kind),
+            settings=of(task_data.import_settings),
+            known=of(task_data.known_facts),
             hub=of(task_data.hub_source),
         message:
             "Downloading {wildcards.task}: {wildcards.language} {wildcards.split}"

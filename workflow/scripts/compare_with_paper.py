@@ -18,5 +18,5 @@ with job(snakemake.log[0]):
         p.table["decimals"],
         p.level,
         f"{p.table['caption'].removesuffix('.')}: ours and Table {number} of the paper.",
-        captions.against_paper(number, inside, lacking, p.level, p.table["metric"]),
+        captions.against_paper(number, inside, lacking, p.level, p.table["notes"]),
     )

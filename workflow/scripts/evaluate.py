@@ -3,22 +3,23 @@
 from langneurons.runner.jobs import fix_threads, job
 
 with job(snakemake.log[0], snakemake.threads):
-    from langneurons.evaluation.condition import evaluate_xnli, evaluate_xquad, intervention, write_condition
+    from langneurons.evaluation.condition import intervention, write_condition
     from langneurons.experiment.condition import Condition
     from langneurons.finetuning.adapters import load_adapter, trained_with
     from langneurons.models.loading import load_base, load_tokenizer, open_snapshot, snapshot_digest
-    from langneurons.registry import load_extensions
+    from langneurons.registry import entry, load_extensions
     from langneurons.tasks.files import read_task
 
     load_extensions(snakemake.config.get("extensions", []))
     fix_threads(snakemake.threads)
     p, inputs = snakemake.params, snakemake.input
     condition = Condition(**{k: snakemake.wildcards.get(k) for k in Condition.__dataclass_fields__})
-    table = read_task(inputs.test, condition.task, {"language": condition.language, "split": "test"})
+    task = entry("tasks", p.kind)
+    expected = {"task": condition.task, "language": condition.language, "split": "test"}
+    table = read_task(inputs.test, p.kind, expected)[: p.limit]
     open_snapshot(inputs.model, condition.model)
     tokenizer = load_tokenizer(inputs.model)
-    kind = "classification" if condition.task == "xnli" else "causal"
-    base = load_base(inputs.model, kind, p.quantization, p.dtype)
+    base = load_base(inputs.model, quantization=p.quantization, dtype=p.dtype, **task.HEAD.loading())
     digest = snapshot_digest(inputs.model)
     trained = {"base_model": condition.model, "task": condition.task, "finetuning": condition.finetuning}
     trained |= {
@@ -34,22 +35,8 @@ with job(snakemake.log[0], snakemake.threads):
     )
     batch_tokens, where = snakemake.resources.batch_tokens, str(condition)
     with context:
-        if condition.task == "xnli":
-            metrics, predictions = evaluate_xnli(
-                model, tokenizer, table, p.separator, p.max_tokens, batch_tokens, where
-            )
-        else:
-            metrics, predictions = evaluate_xquad(
-                model,
-                tokenizer,
-                table,
-                condition.language,
-                p.prompt,
-                p.max_tokens,
-                p.max_new_tokens,
-                batch_tokens,
-                where,
-            )
+        found = task.evaluate(model, tokenizer, table, condition.language, p.task, batch_tokens, where)
+    numbers = {"neurons": neurons, "examples": found.predictions.num_rows, "dropped": found.dropped, **found.metrics}
     written = (snakemake.output.metrics, snakemake.output.predictions)
-    write_condition(condition, neurons, metrics, predictions, *written, digest)
-    print(f"{neurons} neurons overwritten; {metrics}")
+    write_condition(condition, numbers, found.predictions, task.METRICS, *written, digest)
+    print(f"{neurons} neurons overwritten; {numbers}")

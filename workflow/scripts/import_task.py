@@ -3,13 +3,11 @@
 from langneurons.runner.jobs import job
 
 with job(snakemake.log[0]):
-    from langneurons.tasks.sources import import_xnli, import_xquad
+    from langneurons.registry import load_extensions
+    from langneurons.tasks.imports import import_task
 
-    p, inputs, facts = snakemake.params, snakemake.input, dict(snakemake.wildcards)
-    source, target = inputs.source, snakemake.output[0]
-    if snakemake.wildcards.task == "xnli":
-        fraction = p.train_fraction if snakemake.wildcards.split == "train" else 1.0
-        import_xnli(source, target, snakemake.wildcards.language, fraction, facts=facts)
-    else:
-        known = {name: inputs.get(name) for name in ("train", "source_test")}
-        import_xquad(source, target, p.part, p.train_fraction, facts=facts, **known)
+    load_extensions(snakemake.config.get("extensions", []))
+    p, wildcards = snakemake.params, snakemake.wildcards
+    known = {name: (snakemake.input[name], facts) for name, facts in p.known.items()}
+    rows = import_task(snakemake.input.source, snakemake.output[0], p.kind, dict(wildcards), p.settings, known)
+    print(f"{rows} examples")

@@ -3,12 +3,13 @@
 from langneurons.runner.jobs import job
 
 with job(snakemake.log[0]):
-    from langneurons.demo import world
+    from langneurons.demo.world import WRITERS
+    from langneurons.registry import entry, load_extensions
     from langneurons.tasks.files import write_task
 
-    wildcards, seed = snakemake.wildcards, snakemake.params.seed
-    task, language, split = wildcards.task, wildcards.language, wildcards.split
-    write_example = {"xnli": world.write_inference, "xquad": world.write_question}[task]
-    examples = [write_example(language, seed, split, i) for i in range(snakemake.params.examples)]
+    load_extensions(snakemake.config.get("extensions", []))
+    p, wildcards = snakemake.params, snakemake.wildcards
+    write_example = WRITERS[entry("tasks", p.kind).DEMO]
+    examples = [write_example(wildcards.language, p.seed, wildcards.split, i) for i in range(p.examples)]
     columns = {name: [example[name] for example in examples] for name in examples[0]}
-    write_task(snakemake.output[0], task, columns, {"language": language, "split": split})
+    write_task(snakemake.output[0], p.kind, columns, dict(wildcards))

@@ -5,14 +5,19 @@ from pathlib import Path
 from langneurons.runner.jobs import job
 
 with job(snakemake.log[0]):
+    from langneurons.evaluation.scoring import Scoring
     from langneurons.files import write_atomically
     from langneurons.registry import load_extensions
     from langneurons.report import page as report
+    from langneurons.report.findings import Rendered
 
     load_extensions(snakemake.config.get("extensions", []))
     p, inputs = snakemake.params, snakemake.input
     sources = Path(snakemake.scriptdir).parent / "report"
-    tables = {name: (kind, path) for (name, kind), path in zip(p.tables.items(), inputs.tables, strict=True)}
+    tables = {
+        name: Rendered(kind, path, scoring and Scoring.of(scoring))
+        for (name, (kind, scoring)), path in zip(p.tables.items(), inputs.tables, strict=True)
+    }
     drawn = iter(inputs.figures)
     figures = {kind: [(label, next(drawn)) for label in p.labels] for kind in p.kinds}
     body = report.report_body(tables, figures, sources, p.miniature, 1 - p.level)

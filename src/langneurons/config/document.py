@@ -24,9 +24,9 @@ INTRODUCTION = """\
 
 `config/config.yaml` is the base file: the paper's experiment, always read first. An overlay changes single
 keys of it: `snakemake --configfile config/demo.yaml`. Dictionaries are merged key by key, at every depth;
-lists and single values are replaced. An entry of `models`, `methods`, `language_sets`, `comparisons` or `tables`
-is removed by `null`. To take a model from elsewhere, add it under a key of its own: under an existing key the two
-forms' keys would mix. Several overlays apply from left to right.
+lists and single values are replaced. An entry of `models`, `methods`, `language_sets`, `comparisons`, `tasks`,
+`finetuning` or `tables` is removed by `null`. To take a model from elsewhere, add it under a key of its own: under an
+existing key the two forms' keys would mix. Several overlays apply from left to right.
 
 The whole is checked before any job starts, and every fault is a line with the key's path. The files are also read as
 text: a key that is duplicated, and what YAML reads otherwise than it looks (`0042` is 34, `10:00` is 600, `no` is
@@ -89,6 +89,10 @@ def _section(path: str, node: dict, schema: dict, depth: int) -> Iterator[str]:
 
 def _dictionary(path: str, pattern: str | None, value: dict, schema: dict, depth: int) -> Iterator[str]:
     """A dictionary with free keys: a table a variant of a union, or one row."""
+    if _is_section(value, schema):
+        yield f"Each entry `{path}.<key>` has these keys.\n"
+        yield _table(_rows(_resolve(value, schema), schema, _model(value)))
+        return
     if "discriminator" not in value:
         entry = f"{path}.<key>"
         inner = _values(value)

@@ -117,7 +117,7 @@ def _without_tags(location: tuple) -> list:
 
 def _tagged(location: tuple) -> bool:
     """Whether the third place of a location is a union's tag."""
-    return location[:1] in {("models",), ("methods",), ("tables",)} and len(location) > 2
+    return location[:1] in {("models",), ("methods",), ("tasks",), ("tables",)} and len(location) > 2
 
 
 def _nodes(schema: dict, keys: list) -> list[dict]:
@@ -146,7 +146,7 @@ def _siblings(schema: dict, keys: list, tag: str | None) -> list[str]:
         for branch in _branches(node, schema):
             known = branch.get("properties", {})
             kind = known.get("kind", known.get("source", {}))
-            if tag is None or tag in (kind.get("const"), *kind.get("enum", ())):
+            if tag is None or len(keys) > 2 or tag in (kind.get("const"), *kind.get("enum", ())):
                 found |= known.keys()
     return sorted(found)
 

@@ -19,7 +19,7 @@ from langneurons.sections import (
     DirectoryPath,
     Evaluation,
     Figures,
-    FinetuningByTask,
+    Finetuning,
     Interventions,
     Language,
     Model,
@@ -30,10 +30,11 @@ from langneurons.sections import (
     Statistics,
     Table,
     TableKey,
-    Tasks,
+    Task,
     Title,
 )
 from langneurons.sections.registered import Registered
+from langneurons.tasks.base import task_of
 
 TAKEN = ("tables", "figures", "report", "logs", "benchmarks")  # directories of results beside those of models
 
@@ -76,8 +77,8 @@ class Config(Section):
     comparisons: dict[Title, dict[Language, ModelKey]] = Field(
         description="Which method serves which target language, by the name that tables print."
     )
-    tasks: Tasks = Field(description="The tasks.")
-    finetuning: FinetuningByTask = Field(description="Fine-tuning.")
+    tasks: dict[ModelKey, Task] = Field(description="Tasks, by key.")
+    finetuning: dict[ModelKey, Finetuning] = Field(description="Fine-tuning on each task, by the task's key.")
     interventions: Interventions = Field(default_factory=Interventions, description="Test-time interventions.")
     evaluation: Evaluation = Field(default_factory=Evaluation, description="Evaluation.")
     perplexity: Perplexity = Field(default_factory=Perplexity, description="Perplexity change.")
@@ -117,7 +118,7 @@ def _texts(value: Any) -> list[str]:
 def _without_removed(raw: dict) -> dict:
     """Leave out entries that an overlay sets to null: overlays merge dictionaries, so this is how one is removed."""
     kept = dict(raw)
-    for section in ("models", "methods", "language_sets", "comparisons", "tables"):
+    for section in ("models", "methods", "language_sets", "comparisons", "tasks", "finetuning", "tables"):
         if isinstance(kept.get(section), dict):
             kept[section] = {key: value for key, value in kept[section].items() if value is not None}
     if isinstance(kept.get("comparisons"), dict):
@@ -175,11 +176,11 @@ def _cross_checks(config: Config) -> Iterator[tuple[str, str]]:
     if collected and batch % block:
         near = max(round(batch / block), 1) * block
         yield "activations.reference_tokens", f"is {batch}, no multiple of corpus.block ({block}); write {near}"
-    if config.tasks.xquad.train == "squad" and config.tasks.xquad.source == "demo":
-        yield (
-            "tasks.xquad.train",
-            "squad needs source: hub or files; the demo has a training set of its own: write xquad",
-        )
+    for key, section in config.tasks.items():
+        yield from ((f"tasks.{key}.{place}", what) for place, what in task_of(section).checks(section))
+    for key in config.finetuning:
+        if key not in config.tasks:
+            yield f"finetuning.{key}", unknown(key, list(config.tasks), "task")
     yield from table_checks(config)
     for i, method in enumerate(config.figures.methods):
         if method not in config.methods:

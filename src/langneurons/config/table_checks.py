@@ -8,6 +8,7 @@ from functools import partial
 from langneurons.config.faults import unknown
 from langneurons.methods.base import method_of, method_settings
 from langneurons.registry import entry
+from langneurons.sections.tables import TaskTable
 from langneurons.tables.base import Context
 
 
@@ -36,6 +37,9 @@ def table_checks(config) -> Iterator[tuple[str, str]]:
         for i, key in enumerate(table.models or []):
             if key not in config.models:
                 yield f"tables.{name}.models[{i}]", unknown(key, list(config.models), "model")
+        if isinstance(table, TaskTable) and table.task not in config.tasks:
+            yield f"tables.{name}.task", unknown(table.task, list(config.tasks), "task")
+            continue  # an entry's own checks ask for the task's languages
         yield from entry("tables", table.kind).checks(name, table, context)
 
 

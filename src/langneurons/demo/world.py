@@ -116,3 +116,7 @@ def write_question(language: str, seed: int, split: str, number: int) -> dict:
         "question": say(lexicon, asked, "question")[0],
         "answers": [say(lexicon, asked, "statement")[1]],
     }
+
+
+WRITERS = {"inference": write_inference, "question": write_question}
+"""What a task's ``DEMO`` names -> the function that writes one example of it: (language, seed, split, number)."""

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from langneurons.finite import check_finite
+from langneurons.models.padding import pad_right
 from langneurons.models.pooling import pooled_logits
 from langneurons.progress import Progress
-from langneurons.tasks.xnli import pad_right
 
 
 @contextmanager

@@ -8,9 +8,9 @@ import torch
 
 from langneurons.evaluation.classification import batches_by_length, inference
 from langneurons.finite import check_finite
+from langneurons.models.padding import pad_left
 from langneurons.models.pooling import position_ids
 from langneurons.progress import Progress
-from langneurons.tasks.xquad import pad_left
 
 _LOOK = 4
 """Tokens between two looks at which rows have ended: a look waits for the device."""

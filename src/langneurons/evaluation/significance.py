@@ -14,15 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from langneurons.evaluation.scoring import Scoring
 from langneurons.experiment.condition import Condition, condition_facts
 
 PREDICTIONS = "predictions"
-METRICS = {
-    "xnli": {"accuracy": "score"},
-    "xquad": {name: name for name in ("exact_match", "f1", "exact_match_model_tokens", "f1_model_tokens")},
-}
-"""Task -> metric -> the column of a predictions file that holds its score of each example."""
-
 RESAMPLES = 10_000
 _BATCH = 1_000  # resamples held in memory at once
 _ROUNDING = 1e-12
@@ -40,13 +35,15 @@ class Predictions:
     """Scores of a condition's examples, 0 to 1, by metric [examples]; ``clusters`` [examples] are drawn together.
 
     Clusters are the paragraphs of XQuAD's questions (answers from one paragraph stand or fall together), and the
-    examples themselves in XNLI. ``metrics`` and ``model`` (digest of the snapshot): what the file says of itself.
+    examples themselves where a task has none. ``metrics`` and ``model`` (digest of the snapshot): what the file says of
+    itself. ``scoring``: which metrics are binary, and whether there are clusters.
     """
 
     path: str
     ids: tuple[str, ...]
     clusters: np.ndarray
     scores: Mapping[str, np.ndarray]
+    scoring: Scoring
     metrics: Mapping[str, float | int] = field(default_factory=dict)
     model: str | None = None
 
@@ -143,8 +140,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted.tolist()
 
 
-def read_predictions(path: str | os.PathLike, task: str, expected: Condition | None = None) -> Predictions:
-    """The scores in a condition's predictions file.
+def read_predictions(path: str | os.PathLike, scoring: Scoring, expected: Condition | None = None) -> Predictions:
+    """The scores in a condition's predictions file, of a task that is scored so.
 
     ArtifactError, naming the file, if it is not there, damaged, or of another condition than ``expected``; ValueError,
     naming it too, if it lacks a column, holds no example, an example without an id, an id twice, or a score that does
@@ -153,11 +150,10 @@ def read_predictions(path: str | os.PathLike, task: str, expected: Condition | N
     from langneurons.artifacts.parquet import read_parquet
 
     path = os.fspath(path)
-    if task not in METRICS:
-        raise ValueError(f"unknown task {task!r}; write one of {', '.join(METRICS)}")
-    wanted = ["id", *(["paragraph"] if task == "xquad" else []), *METRICS[task].values()]
+    columns = {name: metric.column for name, metric in scoring.metrics.items()}
+    wanted = ["id", *([scoring.clusters] if scoring.clusters else []), *columns.values()]
     facts = {} if expected is None else condition_facts(expected)
-    table, said = read_parquet(path, PREDICTIONS, {"task": task, **facts}, wanted)
+    table, said = read_parquet(path, PREDICTIONS, facts, wanted)
     ids = table["id"].to_pylist()
     if not ids:
         raise ValueError(f"{path}: holds no example; evaluate this condition again")
@@ -168,26 +164,29 @@ def read_predictions(path: str | os.PathLike, task: str, expected: Condition | N
     if len(set(ids)) < len(ids):
         ((twice, times),) = Counter(ids).most_common(1)
         raise ValueError(f"{path}: id {twice!r} stands there {times} times; evaluate this condition again")
-    scores = {metric: np.asarray(table[column].to_numpy(), float) for metric, column in METRICS[task].items()}
+    scores = {metric: np.asarray(table[column].to_numpy(), float) for metric, column in columns.items()}
     for metric, values in scores.items():
         if not ((values >= 0) & (values <= 1)).all():
-            raise ValueError(f"{path}: {METRICS[task][metric]} has values that are not from 0 to 1; evaluate again")
-    clusters = np.array(table["paragraph"].to_pylist() if task == "xquad" else ids)
-    return Predictions(path, tuple(ids), clusters, scores, said.get("metrics") or {}, said.get("model"))
+            raise ValueError(f"{path}: {columns[metric]} has values that are not from 0 to 1; evaluate again")
+    clusters = np.array(table[scoring.clusters].to_pylist() if scoring.clusters else ids)
+    return Predictions(path, tuple(ids), clusters, scores, scoring, said.get("metrics") or {}, said.get("model"))
 
 
 def interval(
     predictions: Predictions, metric: str, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
 ) -> tuple[float, float]:
-    """Confidence interval of a condition's metric, in percent: Wilson's of accuracy, the cluster bootstrap's else."""
-    scores = _scores(predictions, metric)
-    if metric == "accuracy":
+    """Confidence interval of a condition's metric, in percent.
+
+    Wilson's of a binary metric on independent examples, as accuracy; the cluster bootstrap's else.
+    """
+    scores, scoring = _scores(predictions, metric), predictions.scoring
+    if scoring.metrics[metric].binary and scoring.clusters is None:
         return wilson(int(scores.sum()), len(scores), level)
     return cluster_bootstrap(scores, predictions.clusters, level, resamples, seed)
 
 
 def compare(a: Predictions, b: Predictions, metric: str, resamples: int = RESAMPLES, seed: int = 0) -> Comparison:
-    """``a`` minus ``b`` on the same examples, matched by id: McNemar of accuracy and exact match, bootstrap of F1.
+    """``a`` minus ``b`` on the same examples, matched by id: McNemar of a binary metric, bootstrap of another.
 
     ValueError naming both files if they do not hold the same ids, or the same clusters.
     """
@@ -203,25 +202,27 @@ def compare(a: Predictions, b: Predictions, metric: str, resamples: int = RESAMP
         raise ValueError(f"{a.path} and {b.path} are of different snapshots of the model; evaluate both again")
     order = np.array([place[example] for example in a.ids])
     if (a.clusters != b.clusters[order]).any():
-        raise ValueError(f"{a.path} and {b.path} assign examples to different paragraphs; evaluate both again")
+        raise ValueError(
+            f"{a.path} and {b.path} assign examples to different {a.scoring.clusters}s; evaluate both again"
+        )
     first, second = _scores(a, metric), _scores(b, metric)[order]
-    if metric.startswith("f1"):
-        p = paired_bootstrap(first, second, a.clusters, resamples, seed)
-    else:
+    if a.scoring.metrics[metric].binary:
         p = mcnemar(first == 1, second == 1)
+    else:
+        p = paired_bootstrap(first, second, a.clusters, resamples, seed)
     return Comparison(100 * float((first - second).mean()), p)
 
 
 def paired(
     predictions_a_path: str | os.PathLike,
     predictions_b_path: str | os.PathLike,
-    task: str,
+    scoring: Scoring,
     metric: str,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Comparison:
     """:func:`compare` two predictions files, first minus second, with the errors of :func:`read_predictions`."""
-    a, b = (read_predictions(path, task) for path in (predictions_a_path, predictions_b_path))
+    a, b = (read_predictions(path, scoring) for path in (predictions_a_path, predictions_b_path))
     return compare(a, b, metric, resamples, seed)
 
 

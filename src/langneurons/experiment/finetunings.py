@@ -25,9 +25,9 @@ def finetuning_input(config: Config, model: str, task: str, finetuning: str) -> 
     """Model, training and validation data, and the mask of one with neurons."""
     paths = paths_of(config)
     _, method = split_finetuning(finetuning)
-    source = getattr(config.tasks, task).source_language
+    source = config.tasks[task].source_language
     files = {"model": loadable(config, model), "train": paths.task(task, source, "train")}
-    if getattr(config.finetuning, task).validation:
+    if config.finetuning[task].validation:
         files["validation"] = paths.task(task, source, "test")
     if method:
         files["mask"] = paths.neurons(model, method)
@@ -37,7 +37,7 @@ def finetuning_input(config: Config, model: str, task: str, finetuning: str) -> 
 def finetuning_settings(config: Config, task: str, finetuning: str) -> dict[str, Any]:
     """The keys of finetuning that this one's result depends on."""
     without = {"gradient_checkpointing"} | ({"targets"} if finetuning == "base" else set())
-    return getattr(config.finetuning, task).model_dump(exclude=without)
+    return config.finetuning[task].model_dump(exclude=without)
 
 
 def finetuning_method(config: Config, finetuning: str) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from langneurons.config.load import Config
 from langneurons.experiment.condition import split_finetuning, split_intervention
 from langneurons.experiment.conditions import table_conditions
 from langneurons.experiment.identification import text_languages
+from langneurons.tasks.base import task_of as entry_of
 
 Own = tuple[str, str]
 """A key of the configuration and the path that it gives."""
@@ -21,11 +22,9 @@ def corpus_file(config: Config, language: str) -> Own:
 
 def task_file(config: Config, task: str, language: str, split: str) -> Own:
     """The data of a task, language and split, for its source: files."""
-    spec = getattr(config.tasks, task)
-    key, pattern = f"tasks.{task}.files.pattern", spec.files.pattern
-    if task == "xquad" and split == "train" and spec.train == "squad":
-        key, pattern = "tasks.xquad.files.squad", spec.files.squad
-    return key, pattern.format(data=config.data, language=language, split=split)
+    section = config.tasks[task]
+    key, pattern = entry_of(section).file(section, split)
+    return f"tasks.{task}.{key}", pattern.format(data=config.data, language=language, split=split)
 
 
 def own_files(config: Config) -> list[Own]:
@@ -39,7 +38,7 @@ def own_files(config: Config) -> list[Own]:
         found |= {corpus_file(config, language): None for language in config.corpus.languages if language in needed}
     for name in config.run.tables:
         for condition in table_conditions(config, name):
-            spec = getattr(config.tasks, condition.task)
+            spec = config.tasks[condition.task]
             if spec.source == "files":
                 source = spec.source_language
                 for language, split in ((source, "train"), (source, "test"), (condition.language, "test")):

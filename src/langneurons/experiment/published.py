@@ -11,7 +11,8 @@ from langneurons.experiment.paths import paths_of
 from langneurons.registry import entry
 from langneurons.sections import TaskTable
 from langneurons.tables import reference
-from langneurons.tables.common import metric_of, models_of, titles_of
+from langneurons.tables.common import models_of, notes_of, titles_of
+from langneurons.tasks.base import scoring_of
 
 NEURON_FIGURES = ("neuron_counts", "neuron_overlap", "neuron_layers")
 PERPLEXITY_FIGURES = ("perplexity_change", "bits_per_byte_change")
@@ -65,11 +66,11 @@ def table_params(config: Config, table: str) -> dict[str, Any]:
 
 
 def comparison_params(config: Config, table: str) -> dict[str, Any]:
-    """How a table is printed beside the paper's: caption, decimals, and its task's metric where that has several."""
-    section = config.tables[table]
+    """How a table is printed beside the paper's: caption, decimals, and its task's notes on its metrics."""
+    section, context = config.tables[table], table_context(config)
     kind = entry("tables", section.kind)
-    metric = metric_of(section, table_context(config)) if isinstance(section, TaskTable) else None
-    return {"caption": kind.caption(section.model_dump()), "decimals": kind.DECIMALS, "metric": metric}
+    notes = notes_of(section, context, beside_paper=True) if isinstance(section, TaskTable) else []
+    return {"caption": kind.caption(kind.params(section, context)), "decimals": kind.DECIMALS, "notes": notes}
 
 
 def figure_files(config: Config) -> list[str]:
@@ -87,16 +88,21 @@ def drawn_methods(config: Config) -> list[tuple[str, str]]:
     return [(model, method) for model in config.run.models for method in config.figures.methods]
 
 
-def report_tables(config: Config) -> dict[str, str | None]:
-    """Name -> kind of every table of the run, each of the paper's followed by ours beside it, which has none."""
-    found: dict[str, str | None] = {}
+def report_tables(config: Config) -> dict[str, tuple[str | None, dict[str, Any] | None]]:
+    """Name -> kind of every table of the run, and how its task is scored, where it is of one.
+
+    Each of the paper's is followed by ours beside it, which has neither.
+    """
+    found: dict[str, tuple[str | None, dict[str, Any] | None]] = {}
     for name in config.run.tables:
-        found[name] = config.tables[name].kind
+        section = config.tables[name]
+        of_task = isinstance(section, TaskTable)
+        found[name] = section.kind, scoring_of(config.tasks[section.task]).plain() if of_task else None
         if name in compared_tables(config):
-            found[f"{name}_vs_paper"] = None
+            found[f"{name}_vs_paper"] = None, None
     return found
 
 
 def report_entries(config: Config) -> list[tuple[str, str]]:
     """The registry's entries that the report uses."""
-    return [("tables", kind) for kind in dict.fromkeys(report_tables(config).values()) if kind]
+    return [("tables", kind) for kind in dict.fromkeys(kind for kind, _ in report_tables(config).values()) if kind]

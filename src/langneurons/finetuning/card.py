@@ -9,21 +9,20 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-PIPELINES = {"xnli": "text-classification", "xquad": "text-generation"}
-CLASSES = {"xnli": "AutoModelForSequenceClassification", "xquad": "AutoModelForCausalLM"}
-TASKS = {"xnli": "XNLI (natural language inference)", "xquad": "XQuAD (question answering)"}
+from langneurons.registry import entry
+
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 
 
 def model_card(metadata: Mapping) -> str:
     """README.md of the adapter that ``metadata`` describes (``langneurons.finetuning.finetune`` makes them)."""
     base = metadata.get("base_repository") or metadata["base_model"]
-    task, settings = metadata["task"], metadata["settings"]
+    task, settings = entry("tasks", metadata["task_kind"]), metadata["settings"]
     front = [
         "---",
         f"base_model: {base}",
         "library_name: peft",
-        f"pipeline_tag: {PIPELINES[task]}",
+        f"pipeline_tag: {task.HEAD.pipeline}",
         "tags:",
         *(f"- {tag}" for tag in (f"base_model:adapter:{base}", "lora", "transformers")),
         "---",
@@ -35,21 +34,21 @@ def model_card(metadata: Mapping) -> str:
             f"LoRA on {_names(settings['targets'])} for {metadata['neurons']} neurons alone: those of "
             f"{', '.join(metadata['languages'])} by `{metadata['method']}` (mask SHA-256 `{metadata['mask_digest']}`)"
         )
-    if task == "xnli":
+    if task.HEAD.kind == "classification":
         trained.append("the classification head, in full")
     facts = {
         "base model": f"{base}{revision}; SHA-256 of its configuration and weights `{metadata['base_digest']}`",
         "precision": f"{metadata['dtype']}, 4-bit nf4 weights"
         if metadata["quantization"] == "nf4"
         else metadata["dtype"],
-        "training data": f"{TASKS[task]}, the workflow's training split, seed {metadata['seed']}",
+        "training data": f"{task.NAME} ({task.ASKS}), the workflow's training split, seed {metadata['seed']}",
         "trained": "; ".join(trained),
         **{name: _printed(value) for name, value in settings.items() if name != "targets"},
     }
     lines = [
         *front,
         "",
-        f"# {metadata['base_model']}, {task}, {metadata['finetuning']}",
+        f"# {metadata['base_model']}, {metadata['task']}, {metadata['finetuning']}",
         "",
         "An adapter of PEFT's ordinary kind. What the neuron mask leaves out is zero in it.",
         "",
@@ -59,7 +58,7 @@ def model_card(metadata: Mapping) -> str:
         "",
         *_loading(metadata, base),
     ]
-    lines += _classification(metadata) if task == "xnli" else _answering(metadata)
+    lines += [line for paragraph in task.usage(metadata) for line in (*paragraph.split("\n"), "")]
     return "\n".join(lines)
 
 
@@ -76,7 +75,7 @@ def _loading(metadata: Mapping, base: str) -> list[str]:
         if four_bit
         else "the base in a data type of their own choice"
     )
-    kind = CLASSES[metadata["task"]]
+    kind = entry("tasks", metadata["task_kind"]).HEAD.model_class
     return [
         f"{said}:",
         "",
@@ -90,9 +89,10 @@ def _loading(metadata: Mapping, base: str) -> list[str]:
 
 
 def _code(metadata: Mapping, base: str) -> list[str]:
-    four_bit, kind = metadata["quantization"] == "nf4", CLASSES[metadata["task"]]
+    four_bit, head = metadata["quantization"] == "nf4", entry("tasks", metadata["task_kind"]).HEAD
+    kind = head.model_class
     revision = [f'    revision="{metadata["base_revision"]}",'] if metadata.get("base_revision") else []
-    labels = ["    num_labels=3,"] if metadata["task"] == "xnli" else []
+    labels = [f"    num_labels={head.labels},"] if head.labels else []
     quantization = [
         "    quantization_config=BitsAndBytesConfig(",
         "        load_in_4bit=True,",
@@ -127,43 +127,6 @@ def _code(metadata: Mapping, base: str) -> list[str]:
         *(unpacked if four_bit else []),
         'model = PeftModel.from_pretrained(base, "path/to/this/directory").eval()',
         *([f"model.config.pad_token_id = {metadata.get('pad_token_id')}"] if labels else []),
-    ]
-
-
-def _classification(metadata: Mapping) -> list[str]:
-    """What a classifier reads and answers, and who cannot use it."""
-    if (pad := metadata.get("pad_token_id")) is None:
-        padding = "Give one example at a time, without padding: the head reads the last token."
-    else:
-        padding = (
-            f"Pad on the right with token {pad}, with an attention mask: the head reads the last token that is not "
-            "`config.pad_token_id`, and no example ends with it."
-        )
-    eos = f"`{metadata['eos_token']}`"
-    if metadata["separator"] == "spaced_eos":
-        form = f"premise, {eos} between two spaces, hypothesis, tokenised as one text"
-    else:
-        form = f"the tokens of the premise, {eos}, those of the hypothesis, either tokenised by itself"
-    return [
-        f"Labels: 0 entailment, 1 neutral, 2 contradiction. Input: {form}; longer ones than {metadata['max_tokens']} "
-        f"tokens were left out. {padding}",
-        "",
-        "This adapter classifies. It has no meaning for tools that load causal language models (text generation, "
-        "evaluation harnesses, inference servers): they drop its head, `score`, and its LoRA was not trained to write.",
-        "",
-    ]
-
-
-def _answering(metadata: Mapping) -> list[str]:
-    """What a model that answers reads."""
-    return [
-        f"The answer follows this prompt (a JSON string); longer ones than {metadata['max_tokens']} tokens, answer "
-        "included, were left out of the training:",
-        "",
-        "```json",
-        json.dumps(metadata["prompt"], ensure_ascii=False),
-        "```",
-        "",
     ]
 
 

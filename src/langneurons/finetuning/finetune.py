@@ -3,133 +3,209 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from langneurons.experiment.condition import split_finetuning
+from langneurons.registry import entry
 
-KINDS = {"xnli": ("classification", "SEQ_CLS"), "xquad": ("causal", "CAUSAL_LM")}
+if TYPE_CHECKING:
+    import torch
+    from datasets import Dataset
+    from transformers import PreTrainedTokenizerBase
+
+    from langneurons.finetuning.training import Trained
+
+PathLike = str | os.PathLike
+
+
+@dataclass(frozen=True)
+class Base:
+    """The model that is adapted: its snapshot, its key, how it is loaded, and where on the Hub it is from.
+
+    ``attention_targets``: modules of its attention that are adapted; None for its architecture's own.
+    """
+
+    path: PathLike
+    key: str
+    quantization: str
+    dtype: str
+    repository: str | None = None
+    revision: str | None = None
+    attention_targets: Sequence[str] | None = None
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """What is trained on: a task's key and kind, its ``settings`` of fine-tuning, and its files.
+
+    ``validation``: the file whose first examples give the validation loss, or None. ``facts`` and
+    ``validation_facts``: what these files must say of themselves (``task``, ``language``, ``split``).
+    """
+
+    key: str
+    kind: str
+    settings: Mapping[str, Any]
+    train: PathLike
+    facts: Mapping[str, str] | None = None
+    validation: PathLike | None = None
+    validation_facts: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Mask:
+    """The mask whose neurons train, and the settings of the method that it must have been made with."""
+
+    path: PathLike
+    settings: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where the adapter and the curve are written, and where training keeps its checkpoints until then."""
+
+    adapter: PathLike
+    curve: PathLike
+    checkpoints: PathLike
 
 
 def finetune(
-    model_path: str | os.PathLike,
-    train_path: str | os.PathLike,
-    adapter_path: str | os.PathLike,
-    curve_path: str | os.PathLike,
-    checkpoints: str | os.PathLike,
-    *,
-    name: str,
-    task: str,
+    base: Base,
+    data: TaskData,
     finetuning: str,
-    mask_path: str | os.PathLike | None,
-    validation_path: str | os.PathLike | None,
-    settings: Mapping,
-    quantization: str,
-    dtype: str,
-    max_tokens: int,
-    prompt: str | None,
-    separator: str | None,
+    mask: Mask | None,
+    settings: Mapping[str, Any],
+    outputs: Outputs,
     seed: int,
-    repository: str | None = None,
-    revision: str | None = None,
-    attention_targets: Sequence[str] | None = None,
     gradient_checkpointing: bool = False,
-    train_facts: Mapping | None = None,
-    validation_facts: Mapping | None = None,
-    mask_settings: Mapping | None = None,
 ) -> list[dict]:
     """Train LoRA on attention, and on the mask's neurons, and write the adapter (paper, appendix B.3) and its curve.
 
     ``finetuning`` is ``base`` or ``languages@method``; ``settings`` are the keys of the configuration's
-    ``finetuning.{task}`` that change the result (``targets`` only with neurons); ``name`` is the model's key,
-    ``repository`` and ``revision`` where on the Hub it is from; ``attention_targets`` its attention's modules that are
-    adapted, None for its architecture's own; ``prompt`` is XQuAD's, ``separator`` XNLI's. The first
-    ``settings["validation"]`` examples of ``validation_path`` give the validation loss. ``train_facts`` and
-    ``validation_facts``: the language and the split that these files must be of; ``mask_settings``: what the mask must
-    have been made with. Returns the curve (``training.train``).
+    ``finetuning.{task}`` that change the result (``targets`` only with neurons). Returns the curve
+    (``training.train``).
 
-    Raises ValueError for a mask of another model or method, for other task data than said, and for validation questions
-    of XQuAD that train, and what ``train`` and ``save_adapter`` raise.
+    Raises ValueError for a mask of another model or method, for other task data than said, and for validation examples
+    that train, and what ``train`` and ``save_adapter`` raise.
     """
-    import functools
-
     from langneurons.finetuning.adapters import save_adapter, trained_with
     from langneurons.finetuning.card import model_card
     from langneurons.finetuning.curves import write_curve
     from langneurons.finetuning.masked_lora import add_lora
-    from langneurons.finetuning.training import train
-    from langneurons.methods.mask import NeuronMask
     from langneurons.models.attention import attention_targets as default_targets
     from langneurons.models.loading import load_base, load_tokenizer, snapshot_digest
-    from langneurons.models.neurons import find_neurons
-    from langneurons.tasks import xnli, xquad
-    from langneurons.tasks.files import read_task
-    from langneurons.tasks.splits import check_untrained
+    from langneurons.models.pooling import use_last_real_token
 
-    kind, task_type = KINDS[task]
-    tokenizer = load_tokenizer(model_path)
-
-    def encoded(path, facts, count=None):
-        table = read_task(path, task, facts)[:count]
-        if task == "xnli":
-            return xnli.encode(table, tokenizer, max_tokens, separator)
-        return xquad.encode_training(table, tokenizer, max_tokens, prompt)
-
-    training = encoded(train_path, train_facts)
-    print(f"{len(training.examples)} examples; {training.dropped} dropped as longer than {max_tokens} tokens")
-    validation = None
-    if validation_path:
-        validation = encoded(validation_path, validation_facts, settings["validation"]).examples
-    if validation and task == "xquad":  # XNLI's examples are numbered anew in each file
-        check_untrained(validation["id"][:], training.examples["id"][:], str(validation_path))
-
-    model = load_base(model_path, kind, quantization, dtype)
-    digest = snapshot_digest(model_path)
-    languages, method = split_finetuning(finetuning)
-    metadata = {"base_model": name, "base_digest": digest, "task": task, "finetuning": finetuning, "seed": seed}
-    metadata |= {"base_repository": repository, "base_revision": revision}
-    metadata |= {"settings": trained_with(settings)}
-    metadata |= {"quantization": quantization, "dtype": dtype}
-    metadata |= {"max_tokens": max_tokens}
-    if task == "xnli":
-        metadata |= {"separator": separator, "eos_token": tokenizer.eos_token, "pad_token_id": _padding(tokenizer)}
-    else:
-        metadata |= {"prompt": prompt}
-    targets = default_targets(model) if attention_targets is None else attention_targets
-    metadata |= {"attention_targets": list(targets)}
-    rows = None
-    if method:
-        expected = {"method": method, "model_key": name} | ({"settings": mask_settings} if mask_settings else {})
-        mask = NeuronMask.read(mask_path, expected)
-        sites = find_neurons(model)
-        try:
-            mask.check_model(len(sites.layers), sites.neurons_per_layer, digest)
-        except ValueError as error:
-            raise ValueError(f"{mask_path}: {error}") from None
-        rows = mask.union(languages)
-        neurons = sum(len(r) for r in rows.values())
-        metadata |= {"method": method, "languages": list(languages), "mask_digest": mask.digest(), "neurons": neurons}
-        print(f"{neurons} neurons of {'+'.join(languages)} train")
+    task, tokenizer = entry("tasks", data.kind), load_tokenizer(base.path)
+    training, validation = _examples(data, tokenizer, settings["validation"])
+    model = load_base(base.path, quantization=base.quantization, dtype=base.dtype, **task.HEAD.loading())
+    digest = snapshot_digest(base.path)
+    targets = default_targets(model) if base.attention_targets is None else base.attention_targets
+    rows, found = _neurons(model, digest, base.key, finetuning, mask)
+    metadata = {
+        "base_model": base.key,
+        "base_digest": digest,
+        "base_repository": base.repository,
+        "base_revision": base.revision,
+        "task": data.key,
+        "task_kind": data.kind,
+        "finetuning": finetuning,
+        "seed": seed,
+        "settings": trained_with(settings),
+        "quantization": base.quantization,
+        "dtype": base.dtype,
+        **task.adapter_facts(tokenizer, data.settings),
+        "attention_targets": list(targets),
+        **found,
+    }
     model = add_lora(
         model,
         settings["rank"],
         settings["alpha"],
         targets,
         rows=rows,
-        task_type=task_type,
+        task_type=task.HEAD.task_type,
         seed=seed,
         targets=settings.get("targets", ()),
     )
-    if task == "xnli":
-        from langneurons.models.pooling import use_last_real_token
-
+    if task.HEAD.kind == "classification":
         use_last_real_token(model)
-    trained = train(
+    collate = functools.partial(task.collate, pad_id=tokenizer.pad_token_id)
+    recompute, bf16 = gradient_checkpointing, base.dtype == "bfloat16"
+    trained = _train(model, training, validation, collate, outputs.checkpoints, settings, (seed, bf16, recompute))
+    write_curve(trained.curve, outputs.curve, {"model": base.key, "task": data.key, "finetuning": finetuning})
+    save_adapter(model, outputs.adapter, metadata, model_card(metadata))
+    shutil.rmtree(trained.checkpoints)
+    with contextlib.suppress(OSError):  # not empty: checkpoints of other parameters
+        Path(outputs.checkpoints).rmdir()
+    return trained.curve
+
+
+def _examples(data: TaskData, tokenizer: PreTrainedTokenizerBase, count: int) -> tuple[Dataset, Dataset | None]:
+    """Encoded training examples, and the first ``count`` of validation, if there are any."""
+    from langneurons.tasks.files import read_task
+    from langneurons.tasks.splits import check_untrained
+
+    task = entry("tasks", data.kind)
+    training = task.encode_train(read_task(data.train, data.kind, data.facts), tokenizer, data.settings)
+    dropped, longest = training.dropped, data.settings.get("max_tokens")
+    print(f"{len(training.examples)} examples; {dropped} dropped as longer than {longest} tokens")
+    if not data.validation or not count:
+        return training.examples, None
+    table = read_task(data.validation, data.kind, data.validation_facts)[:count]
+    validation = task.encode_train(table, tokenizer, data.settings).examples
+    if task.SHARED_IDS:
+        check_untrained(validation["id"][:], training.examples["id"][:], str(data.validation))
+    return training.examples, validation
+
+
+def _neurons(
+    model: torch.nn.Module, digest: str, key: str, finetuning: str, mask: Mask | None
+) -> tuple[dict | None, dict[str, Any]]:
+    """The rows that train by layer, and what the adapter says of them; None and nothing for ``base``."""
+    from langneurons.methods.mask import NeuronMask
+    from langneurons.models.neurons import find_neurons
+
+    languages, method = split_finetuning(finetuning)
+    if method is None:
+        return None, {}
+    if mask is None:
+        raise ValueError(f"{finetuning}: trains neurons, and there is no mask; give one")
+    expected = {"method": method, "model_key": key} | ({"settings": mask.settings} if mask.settings else {})
+    read, sites = NeuronMask.read(mask.path, expected), find_neurons(model)
+    try:
+        read.check_model(len(sites.layers), sites.neurons_per_layer, digest)
+    except ValueError as error:
+        raise ValueError(f"{mask.path}: {error}") from None
+    rows = read.union(languages)
+    neurons = sum(len(chosen) for chosen in rows.values())
+    print(f"{neurons} neurons of {'+'.join(languages)} train")
+    said = {"method": method, "languages": list(languages), "mask_digest": read.digest(), "neurons": neurons}
+    return rows, said
+
+
+def _train(
+    model: torch.nn.Module,
+    training: Dataset,
+    validation: Dataset | None,
+    collate: functools.partial,
+    checkpoints: PathLike,
+    settings: Mapping[str, Any],
+    running: tuple[int, bool, bool],
+) -> Trained:
+    """``training.train`` with the configuration's settings; ``running``: seed, bf16, gradient checkpointing."""
+    from langneurons.finetuning.training import train
+
+    seed, bf16, gradient_checkpointing = running
+    return train(
         model,
-        training.examples,
-        functools.partial((xnli if task == "xnli" else xquad).collate, pad_id=tokenizer.pad_token_id),
+        training,
+        collate,
         checkpoints,
         epochs=settings["epochs"],
         batch_size=settings["batch"],
@@ -142,24 +218,6 @@ def finetune(
         group_by_length=settings["group_by_length"],
         validation_dataset=validation,
         seed=seed,
-        bf16=dtype == "bfloat16",
+        bf16=bf16,
         gradient_checkpointing=gradient_checkpointing,
     )
-    write_curve(trained.curve, curve_path, {"model": name, "task": task, "finetuning": finetuning})
-    save_adapter(model, adapter_path, metadata, model_card(metadata))
-    shutil.rmtree(trained.checkpoints)
-    with contextlib.suppress(OSError):  # not empty: checkpoints of other parameters
-        Path(checkpoints).rmdir()
-    return trained.curve
-
-
-def _padding(tokenizer) -> int | None:
-    """A token with which no example ends, so that transformers finds the last real one before it; None: there is none.
-
-    Special tokens do not come of a text, but the tokenizer may put one after it.
-    """
-    from langneurons.models.tokenization import TextEncoder
-
-    after = TextEncoder(tokenizer).after
-    ids = [tokenizer.pad_token_id, *sorted(tokenizer.all_special_ids)]
-    return next((i for i in ids if i not in after[-1:]), None)

@@ -30,9 +30,9 @@ from langneurons.finetuning.checkpoints import (
     write_mark,
 )
 from langneurons.progress import Progress
+from langneurons.tasks.encoding import IGNORED
 
 IDS = "example_ids"
-IGNORED = -100
 
 logger = logging.getLogger(__name__)
 

@@ -18,6 +18,7 @@ from langneurons.models.headers import Tensor, read_json, read_tensors
 from langneurons.models.positions import check_attention, check_positions, check_rope, lengths_of
 from langneurons.models.strict import PREFIXES, check_dtypes, prefixed
 from langneurons.models.token_ids import check_end_of_text, check_token_ids, embedding_rows
+from langneurons.registry import entry as registered
 
 NEEDED = ("config.json", "tokenizer.json", "tokenizer_config.json")
 HIDDEN = ("hidden_size", "n_embd", "n_embed", "d_model")
@@ -111,15 +112,20 @@ def needs_of(settings, key: str, finetunings: Mapping[tuple[str, str], list[str]
         "architecture": spec.architecture if spec.source == "hub" else None,
         "quantization": spec.quantization,
         "dtype": spec.dtype,
-        "classification": "xnli" in tasks,
+        "classification": any(_classifies(settings.tasks[task]) for task in tasks),
         "lengths": lengths_of(settings, tasks),
         "attention_targets": spec.attention_targets if tasks else [],
         "targets": {
-            task: getattr(settings.finetuning, task).targets
+            task: settings.finetuning[task].targets
             for task, names in sorted(tasks.items())
             if any(name != "base" for name in names)
         },
     }
+
+
+def _classifies(section: Any) -> bool:
+    """Whether a task's models have a classifier's head."""
+    return registered("tasks", section.kind).HEAD.kind == "classification"
 
 
 def _check_kind(folder: Path, config: Mapping, needs: Mapping[str, Any]) -> None:

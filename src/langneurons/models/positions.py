@@ -30,8 +30,9 @@ def lengths_of(settings, tasks: Collection[str]) -> dict[str, list[int]]:
     """Key of the configuration -> the longest row that it allows, and the tokens that are generated after it."""
     lengths = {"corpus.block": [settings.corpus.block, 0]}
     for task in sorted(tasks):
-        section = getattr(settings.tasks, task)
-        lengths[f"tasks.{task}.max_tokens"] = [section.max_tokens, getattr(section, "max_new_tokens", 0)]
+        section = settings.tasks[task]
+        if longest := getattr(section, "max_tokens", None):
+            lengths[f"tasks.{task}.max_tokens"] = [longest, getattr(section, "max_new_tokens", 0)]
     return lengths
 
 

@@ -9,7 +9,9 @@ import csv
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import NamedTuple
 
+from langneurons.evaluation.scoring import Scoring
 from langneurons.registry import entry
 from langneurons.tables.base import Count, Findings
 from langneurons.tables.findings import NONE, RANDOM
@@ -19,8 +21,18 @@ QUESTION = (
     "language's neurons to a constant make the model better at a task in that language? Does it do anything that as "
     "many random neurons would not?"
 )
-Tables = Mapping[str, tuple[str | None, str | os.PathLike]]
-"""Name -> (kind, TSV) of each table, in order; None is the kind of a table beside the paper's."""
+
+
+class Rendered(NamedTuple):
+    """A table's kind, its TSV, and how its task is scored; None is the kind of a table beside the paper's."""
+
+    kind: str | None
+    path: str | os.PathLike
+    scoring: Scoring | None = None
+
+
+Tables = Mapping[str, Rendered]
+"""Tables by name, in order."""
 
 
 def read_tsv(path: str | os.PathLike) -> list[dict[str, str]]:
@@ -36,15 +48,15 @@ def read_tsv(path: str | os.PathLike) -> list[dict[str, str]]:
         return rows
 
 
-def findings_of(name: str, kind: str | None, path: str | os.PathLike, alpha: float = 0.05) -> Findings:
+def findings_of(name: str, table: Rendered, alpha: float = 0.05) -> Findings:
     """What a table says; ``alpha``: the largest p-value that counts as a difference.
 
     ValueError naming the file for a column that is not there or a number that is none.
     """
-    if kind is None:
+    if table.kind is None:
         return Findings([], None)
-    with _reading(path):
-        return entry("tables", kind).findings(name, read_tsv(path), alpha)
+    with _reading(table.path):
+        return entry("tables", table.kind).findings(name, read_tsv(table.path), alpha, table.scoring)
 
 
 def sentences(counts: Iterable[Count]) -> list[str]:

@@ -30,7 +30,7 @@ _LINE = 4_000  # characters of a line of an embedded image
 
 def count_differences(tables: Tables, alpha: float = 0.05) -> list[Count]:
     """What each table says against no intervention and against random neurons."""
-    return [count for name, table in tables.items() for count in findings_of(name, *table, alpha).counts]
+    return [count for name, table in tables.items() for count in findings_of(name, table, alpha).counts]
 
 
 def write_answer(counts: Iterable[Count], path: str | os.PathLike) -> None:
@@ -59,7 +59,7 @@ def report_body(
     """
     from markupsafe import Markup
 
-    findings = [findings_of(name, *table, alpha) for name, table in tables.items()]
+    findings = [findings_of(name, table, alpha) for name, table in tables.items()]
     counts = [count for found in findings for count in found.counts]
     template = _environment(sources).get_template("body.html.jinja2")
     return template.render(
@@ -71,7 +71,7 @@ def report_body(
         counts=counts,
         alpha=f"{alpha:g}",
         paragraphs=[found.paragraph for found in findings if found.paragraph],
-        tables=[_table(name, kind, path, sources) for name, (kind, path) in tables.items()],
+        tables=[_table(name, table.kind, table.path, sources) for name, table in tables.items()],
         figures=[_figures(kind, found, sources) for kind, found in figures.items() if found],
     )
 

@@ -58,14 +58,15 @@ def version(script: str, facts: Facts = ()) -> str:
 
 
 @cache
-def entry_version(package: str, name: str, facts: Facts = ()) -> str:
+def entry_version(package: str, name: str, facts: Facts = (), job: str | None = None) -> str:
     """The version of what jobs use of a registry's entry: the names in ``JOB_FUNCTIONS`` of its package's base.
 
+    ``job``: which of them, where the base has names for several kinds of jobs.
     What configures an entry (its section, inputs and checks) does not count: that shows in a rule's other ``params``.
     FileNotFoundError for an entry without one of these names.
     """
     own = module_of(package, name)
-    return _version(f"{package} {name}", [(own, function) for function in _job_functions(package)], facts)
+    return _version(f"{package} {name}", [(own, function) for function in _job_functions(package, job)], facts)
 
 
 def _version(start: str, todo: list[tuple[str, str]], facts: Facts) -> str:
@@ -92,12 +93,13 @@ def content(files: Iterable[str]) -> str:
 
 
 @cache
-def _job_functions(package: str) -> tuple[str, ...]:
+def _job_functions(package: str, job: str | None) -> tuple[str, ...]:
     statements, _ = _module(f"{PACKAGE}.{package}.base")
     if "JOB_FUNCTIONS" not in statements:
         raise FileNotFoundError(f"{PACKAGE}.{package}.base has no JOB_FUNCTIONS")
     (assignment,) = statements["JOB_FUNCTIONS"]
-    return ast.literal_eval(assignment.value)  # type: ignore[attr-defined]
+    names = ast.literal_eval(assignment.value)  # type: ignore[attr-defined]
+    return names if job is None else names[job]
 
 
 @cache

@@ -95,7 +95,7 @@ def disk(config: Config, rule: str, wildcards: dict[str, str]) -> float:
     if rule == "quantize_model":
         return loaded_bytes(spec)
     if rule == "finetune":
-        return 4 * size * ATTENTION_SHARE * getattr(config.finetuning, wildcards["task"]).rank
+        return 4 * size * ATTENTION_SHARE * config.finetuning[wildcards["task"]].rank
     neurons = size * NEURON_SHARE
     return {
         "pack_tokens": TOKEN * shard_tokens(config),

@@ -13,6 +13,7 @@ from pathlib import Path
 from langneurons.config.load import Config
 from langneurons.experiment.identification import method_languages
 from langneurons.sections import DemoModel, FilesModel, HubModel
+from langneurons.tasks.base import task_of
 
 # Operations a second of one GPU. nf4: weights are expanded to bfloat16 in every pass, which long batches hide better
 # than the short ones of training.
@@ -27,10 +28,6 @@ START = 45  # seconds of imports, and of Snakemake in the job
 STEP = 4e-12  # seconds of one generated token a batch, by parameter: the weights are read once
 FORWARD, TRAINING = 2, 6  # operations a parameter and token
 COUNTING = 1.3  # a pass that counts every activation, over one that does not
-# Examples and mean tokens of the tasks' own data sets. Files of a person's own are taken to be as large.
-EXAMPLES = {("xnli", "train"): 392_702, ("xnli", "test"): 5_010, ("xquad", "train"): 1_190, ("xquad", "test"): 1_190}
-SQUAD = 87_599
-TOKENS = {"xnli": 60, "xquad": 300}
 PACKING = 1e5  # tokens a second of the tokenizer, on one core
 
 # Host memory in MB: what torch and its libraries take; the copies of a model's histograms that are held at once.
@@ -115,17 +112,16 @@ def seconds(config: Config, rule: str, wildcards: dict[str, str]) -> float:
         languages = len(method_languages(config, wildcards["method"]))
         work = FORWARD * size * config.perplexity.tokens * languages * (languages + 1) / rate["pass"]
     elif rule == "finetune":
-        task = wildcards["task"]
-        settings = getattr(config.finetuning, task)
-        tokens = examples(config, task, "train") * TOKENS[task] * (settings.checkpoint_epoch or settings.epochs)
+        key = wildcards["task"]
+        settings, mean = config.finetuning[key], task_of(config.tasks[key]).TOKENS
+        tokens = examples(config, key, "train") * mean * (settings.checkpoint_epoch or settings.epochs)
         work = TRAINING * size * tokens / rate["training"]
     elif rule == "evaluate":
-        task = wildcards["task"]
-        number = examples(config, task, "test")
-        work = FORWARD * size * number * TOKENS[task] / rate["pass"]
-        if task == "xquad":
-            batches = math.ceil(number * TOKENS[task] / (config.evaluation.batch_tokens or 16_384))
-            work += batches * config.tasks.xquad.max_new_tokens * (0.03 + STEP * size)
+        section = config.tasks[wildcards["task"]]
+        tokens = examples(config, wildcards["task"], "test") * task_of(section).TOKENS
+        work = FORWARD * size * tokens / rate["pass"]
+        if generated := task_of(section).settings(section, "evaluate").get("max_new_tokens"):
+            work += math.ceil(tokens / config.evaluation.batch_tokens) * generated * (0.03 + STEP * size)
     elif rule == "pack_tokens":
         work = shard_tokens(config) / PACKING
     elif rule == "pack_heldout_tokens":
@@ -154,14 +150,8 @@ def shard_tokens(config: Config) -> int:
 
 
 def examples(config: Config, task: str, split: str) -> int:
-    """Examples of a task's split: the demo's as configured, else those of the public data set."""
-    spec = getattr(config.tasks, task)
-    if spec.source == "demo":
-        return getattr(spec.demo, split)
-    number = EXAMPLES[task, split]
-    if task == "xnli":
-        return math.ceil(number * spec.train_fraction) if split == "train" else number
-    if spec.train == "squad":
-        return SQUAD if split == "train" else number
-    share = spec.train_fraction if split == "train" else 1 - spec.train_fraction
-    return math.ceil(number * share)
+    """Examples of a task's split: the demo's as configured, else those of the public data set, files too."""
+    section = config.tasks[task]
+    own = section.source == "demo"
+    number = getattr(section.demo, split) if own else task_of(section).examples(section, split)
+    return min(number, section.limit or number) if split == "test" else number

@@ -4,19 +4,7 @@ from langneurons.sections.base import KEY, DirectoryPath, Language, ModelKey, Se
 from langneurons.sections.corpus import Activations, Corpus, DemoCorpus, FilesCorpus, HubCorpus, Perplexity, Statistics
 from langneurons.sections.models import DemoModel, FilesModel, HubModel, Model
 from langneurons.sections.tables import Figures, MethodTable, Significance, Table, TableSection, TaskTable
-from langneurons.sections.tasks import (
-    DemoTask,
-    Evaluation,
-    Finetuning,
-    FinetuningByTask,
-    HubTask,
-    Interventions,
-    SquadFiles,
-    Tasks,
-    Xnli,
-    XnliFiles,
-    Xquad,
-)
+from langneurons.sections.tasks import DemoTask, Evaluation, Finetuning, HubTask, Interventions, Task, TaskSection
 
 __all__ = [
     "KEY",
@@ -31,7 +19,6 @@ __all__ = [
     "FilesCorpus",
     "FilesModel",
     "Finetuning",
-    "FinetuningByTask",
     "HubCorpus",
     "HubModel",
     "HubTask",
@@ -43,15 +30,12 @@ __all__ = [
     "Perplexity",
     "Section",
     "Significance",
-    "SquadFiles",
     "Statistics",
     "Table",
     "TableKey",
     "TableSection",
+    "Task",
+    "TaskSection",
     "TaskTable",
-    "Tasks",
     "Title",
-    "Xnli",
-    "XnliFiles",
-    "Xquad",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
@@ -37,7 +37,7 @@ Table = Annotated[TableSection, Registered("tables")]
 class TaskTable(TableSection):
     """Keys of a table of a task's conditions."""
 
-    task: Literal["xnli", "xquad"] = Field(description="Key of tasks.")
+    task: str = Field(description="Key of tasks.")
     comparisons: list[str] = Field(min_length=1, description="Keys of comparisons.")
     languages: Languages = Field(None, description="Target languages; null for all of the task's.")
     interventions: list[str] = Field(min_length=1, description="Columns: none, mean, zero, p90 and the like.")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
+from langneurons.evaluation.scoring import Scoring
 from langneurons.experiment.condition import Condition
 from langneurons.sections.tables import TableSection
 
@@ -112,5 +113,8 @@ class Kind(Protocol):
         """The sentence above the table."""
 
     @staticmethod
-    def findings(name: str, rows: list[dict[str, str]], alpha: float) -> Findings:
-        """What the rows of the TSV say; ``alpha``: the largest p-value that counts as a difference."""
+    def findings(name: str, rows: list[dict[str, str]], alpha: float, scoring: Scoring | None) -> Findings:
+        """What the rows of the TSV say; ``alpha``: the largest p-value that counts as a difference.
+
+        ``scoring``: of the table's task; None for a table of no task.
+        """

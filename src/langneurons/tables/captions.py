@@ -2,41 +2,49 @@
 
 from __future__ import annotations
 
-TASKS = {
-    "xnli": "XNLI accuracy (%)",
-    "xquad": "XQuAD exact match (F1), %",
-}
+from langneurons.evaluation.scoring import Scoring
+
+PAIR = ("_em", "_f1")
+"""Suffixes of two columns that share a cell: EM (F1)."""
 KINDS = {
     "interventions": "zero-shot transfer, with each language's neurons set to a constant at test time",
     "finetuning": "after fine-tuning the neurons of FTL beside the attention layers",
 }
-METRICS = {
-    "model_tokens": "Exact match and F1 are over the model's own tokens of the first answer, as in the paper; "
-    "they do not compare between models.",
-    "mlqa": "Exact match and F1 follow MLQA's rules and compare between models.",
-}
-OTHER_METRIC = "The paper's exact match and F1 are over the model's own tokens: another metric than ours."
 STATISTICS = "Activation statistics, averaged over all neurons of the model."
 NO_INTERVAL = "An average over all neurons of a model is no sample of them: it has no interval."
 EXAMPLES_ALONE = "Our interval is for the choice of test examples; another training run would vary too."
 
 
-def caption(task: str, kind: str, metric: str | None = None) -> tuple[str, list[str]]:
-    """Caption and notes of a table of conditions."""
-    return f"{TASKS[task]}: {KINDS[kind]}.", [METRICS[metric]] if metric else []
+def caption(scoring: Scoring, kind: str) -> str:
+    """Caption of a table of conditions."""
+    return f"{_title(scoring)}: {KINDS[kind]}."
 
 
-def uncertainty(task: str, adjusted: list[float], level: float, resamples: int | None = None) -> list[str]:
+def _title(scoring: Scoring) -> str:
+    """Task and metrics; of a pair that shares a cell, as the cell has it."""
+    if tuple(scoring.columns) != PAIR:
+        return scoring.title
+    first, second = (metric.label for metric in scoring.printed_metrics())
+    return f"{scoring.task} {first} ({second}), %"
+
+
+def uncertainty(scoring: Scoring, adjusted: list[float], level: float, resamples: int | None = None) -> list[str]:
     """Notes on a table's intervals and comparisons with no intervention.
 
     ``adjusted``: the Holm-corrected p-values of all comparisons of the table; ``resamples``: draws of the bootstrap,
-    for XQuAD.
+    for a task that has one.
     """
     alpha, notes = 1 - level, []
-    test, kind = "exact McNemar test", "Wilson's"
-    if task == "xquad":
-        test = "exact McNemar test of exact match, paired bootstrap of F1"
-        kind = f"by bootstrap, {resamples:,} draws of whole paragraphs"
+    binary, drawn = scoring.printed(binary=True), scoring.printed(binary=False)
+    tests = [("exact McNemar test", binary)] if binary else []
+    tests += [("paired bootstrap", drawn)] if drawn else []
+    alone = len(tests) == 1
+    test = ", ".join(name if alone else f"{name} of {' and '.join(labels)}" for name, labels in tests)
+    kind = (
+        f"by bootstrap, {resamples:,} draws of whole {scoring.clusters or 'example'}s"
+        if scoring.draws()
+        else "Wilson's"
+    )
     if adjusted:
         test = f"{test}, Holm's correction over the {len(adjusted)} comparisons of this table"
         if any(p <= alpha for p in adjusted):
@@ -45,25 +53,25 @@ def uncertainty(task: str, adjusted: list[float], level: float, resamples: int |
             notes.append(
                 f"No intervention differs from No Int on the same examples: every p is above {alpha:g} ({test})."
             )
-        if task == "xquad" and 2 / (resamples + 1) * len(adjusted) > alpha:
-            notes.append(f"{resamples:,} draws are too few to tell any F1 apart after the correction: draw more.")
+        if drawn and resamples and 2 / (resamples + 1) * len(adjusted) > alpha:
+            said = f"{resamples:,} draws are too few to tell any {' or '.join(drawn)} apart after the correction"
+            notes.append(f"{said}: draw more.")
     notes.append(f"The TSV has each number's {100 * level:g} % interval ({kind}).")
     return notes
 
 
-def against_paper(number: int, inside: list[str], lacking: int, level: float, metric: str | None) -> list[str]:
+def against_paper(number: int, inside: list[str], lacking: int, level: float, own: list[str]) -> list[str]:
     """Notes below our numbers beside those of the paper's table.
 
     ``inside``: of each number with an interval, ``yes`` or ``no``; ``lacking``: how many of the paper's numbers have
-    no counterpart.
+    no counterpart; ``own``: the task's notes on its metrics.
     """
     if not inside:
         notes = [NO_INTERVAL]
     else:
         count = f"{inside.count('yes')} of {len(inside)}"
         notes = [f"The paper's number lies in our {100 * level:g} % interval in {count} cases.", EXAMPLES_ALONE]
-    if metric:
-        notes.append(METRICS[metric] if metric == "model_tokens" else f"{METRICS[metric]} {OTHER_METRIC}")
+    notes += own
     if lacking:
         notes.append(f"{lacking} numbers of the paper's Table {number} have no counterpart here.")
     return notes

@@ -57,8 +57,10 @@ def _statistic_checks(name: str, where: str, context: Context) -> Iterator[tuple
 
 
 def task_checks(name: str, section: TaskTable, context: Context) -> Iterator[tuple[str, str]]:
-    """Of a table of a task's conditions: its languages and comparisons."""
+    """Of a table of a task's conditions: the task's fine-tuning, the table's languages and comparisons."""
     comparisons, where = context.config.comparisons, f"tables.{name}"
+    if section.task not in context.config.finetuning:
+        yield f"{where}.task", f"needs models fine-tuned on '{section.task}'; add finetuning.{section.task}"
     known = task_of(section, context).languages
     for i, language in enumerate(section.languages or []):
         if language not in known:

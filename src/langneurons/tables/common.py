@@ -9,6 +9,7 @@ from langneurons.experiment.condition import Condition
 from langneurons.experiment.paths import paths_of
 from langneurons.sections.tables import MethodTable, TableSection, TaskTable
 from langneurons.tables.base import Context
+from langneurons.tasks.base import task_of as entry_of
 
 
 def models_of(section: TableSection, context: Context) -> list[str]:
@@ -28,7 +29,7 @@ def common_params(section: TableSection, context: Context) -> dict[str, Any]:
 
 def task_of(section: TaskTable, context: Context) -> Any:
     """The section of a table's task."""
-    return getattr(context.config.tasks, section.task)
+    return context.config.tasks[section.task]
 
 
 def targets_of(section: TaskTable, context: Context) -> list[str]:
@@ -36,9 +37,10 @@ def targets_of(section: TaskTable, context: Context) -> list[str]:
     return section.languages or task_of(section, context).languages
 
 
-def metric_of(section: TaskTable, context: Context) -> str | None:
-    """Which of its task's metrics a table prints; None where there is but one."""
-    return getattr(task_of(section, context), "metric", None)
+def notes_of(section: TaskTable, context: Context, beside_paper: bool = False) -> list[str]:
+    """What the task says of its metrics below a table; ``beside_paper``: below one beside the paper's numbers."""
+    task = task_of(section, context)
+    return entry_of(task).notes(task, beside_paper)
 
 
 def condition_inputs(conditions: Iterable[Condition], context: Context) -> dict[str, list[str]]:

@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from langneurons.evaluation.scoring import Scoring
 from langneurons.experiment.condition import Condition, spell_intervention
 from langneurons.sections.tables import TaskTable
 from langneurons.tables import captions
 from langneurons.tables.base import Context, Findings, Text
 from langneurons.tables.checks import intervention_checks, task_checks
-from langneurons.tables.common import common_params, metric_of, models_of, targets_of, task_of
+from langneurons.tables.common import common_params, models_of, notes_of, targets_of, task_of
 from langneurons.tables.findings import against_none
 from langneurons.tables.rows import Row
+from langneurons.tasks.base import scoring_of
 
 if TYPE_CHECKING:
     import pandas
@@ -49,14 +51,15 @@ def rows_of(
 
 
 def params(section: TaskTable, context: Context, rows: list[Row], baselines: list[Condition]) -> dict[str, Any]:
-    """What the layout depends on: the section, its rows, the task's metric, and what its intervals are drawn with."""
+    """What the layout depends on: the section, its rows, how the task is scored, and what intervals are drawn with."""
     config = context.config
     chosen = common_params(section, context)
     chosen["rows"] = [asdict(row) for row in rows]
     chosen["baselines"] = [asdict(c) for c in baselines]
-    chosen["metric"] = metric_of(section, context)
+    scoring = scoring_of(task_of(section, context))
+    chosen["scoring"], chosen["notes"] = scoring.plain(), notes_of(section, context)
     chosen["significance"] = {"level": config.significance.level}
-    if section.task == "xquad":  # the one that draws
+    if scoring.draws():
         chosen["significance"] |= {"resamples": config.significance.resamples, "seed": config.seed}
     return chosen
 
@@ -64,14 +67,14 @@ def params(section: TaskTable, context: Context, rows: list[Row], baselines: lis
 def frame(params: Mapping[str, Any], inputs: Any, finetuning: bool) -> pandas.DataFrame:
     """The measured conditions with their intervals and p-values: ``condition_tables.condition_table``."""
     from langneurons.experiment.paths import condition_of
-    from langneurons.tables.condition_tables import condition_table, metric_columns, read_metrics
+    from langneurons.tables.condition_tables import condition_table, read_metrics
     from langneurons.tables.uncertainty import with_uncertainty
 
-    task, metric = params["task"], params["metric"]
+    scoring = Scoring.of(params["scoring"])
     metrics = with_uncertainty(
-        read_metrics({condition_of(path): path for path in inputs.metrics}),
+        read_metrics({condition_of(path): path for path in inputs.metrics}, scoring.metrics),
         {condition_of(path): path for path in inputs.predictions},
-        metric_columns(task, metric).values(),
+        scoring,
         **params["significance"],
     )
     rows = [Row(**row | {"cells": {k: Condition(**c) for k, c in row["cells"].items()}}) for row in params["rows"]]
@@ -79,8 +82,7 @@ def frame(params: Mapping[str, Any], inputs: Any, finetuning: bool) -> pandas.Da
     return condition_table(
         rows,
         metrics,
-        task=task,
-        metric=metric,
+        columns=scoring.columns,
         titles=params["titles"],
         finetuning=finetuning,
         baselines=baselines,
@@ -89,21 +91,20 @@ def frame(params: Mapping[str, Any], inputs: Any, finetuning: bool) -> pandas.Da
 
 def caption(params: Mapping[str, Any]) -> str:
     """The task's metric and what the kind shows."""
-    return captions.caption(params["task"], params["kind"])[0]
+    return captions.caption(Scoring.of(params["scoring"]), params["kind"])
 
 
 def text(params: Mapping[str, Any], frame: pandas.DataFrame) -> Text:
     """The table as printed, with notes on its metric and on what its numbers can bear."""
     from langneurons.tables.condition_tables import condition_text
 
-    caption, notes = captions.caption(params["task"], params["kind"], params["metric"])
-    significance = params["significance"]
+    scoring, significance = Scoring.of(params["scoring"]), params["significance"]
     columns = [name for name in frame.columns if name.endswith("_p_holm")]
     adjusted = [float(p) for name in columns for p in frame[name].dropna()]
-    notes += captions.uncertainty(params["task"], adjusted, significance["level"], significance.get("resamples"))
-    return condition_text(frame, DECIMALS, caption, notes, alpha=1 - significance["level"])
+    said = captions.uncertainty(scoring, adjusted, significance["level"], significance.get("resamples"))
+    return condition_text(frame, DECIMALS, caption(params), [*params["notes"], *said], alpha=1 - significance["level"])
 
 
-def findings(name: str, rows: list[dict[str, str]], alpha: float) -> Findings:
+def findings(name: str, rows: list[dict[str, str]], alpha: float, scoring: Scoring) -> Findings:
     """What differs from no intervention."""
-    return Findings(against_none(name, rows, alpha), None)
+    return Findings(against_none(name, rows, scoring, alpha), None)

@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from langneurons.artifacts.tsv import read_tsv
 from langneurons.experiment.condition import Condition, split_finetuning, split_intervention
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 
 CONDITION = ("model", "task", "finetuning", "language", "intervention")
 COUNTS = ("neurons", "examples", "dropped")
-PERCENTAGES = {
-    "xnli": ("accuracy",),
-    "xquad": ("exact_match", "f1", "exact_match_model_tokens", "f1_model_tokens"),
-}
 UNCERTAIN = ("_low", "_high", "_p", "_p_holm")
 NO_NEURON = "no neuron of this language: equal to no intervention"
 NO_METHOD = "Rows without a method: the source language without intervention."
@@ -34,23 +30,26 @@ NO_METHOD = "Rows without a method: the source language without intervention."
 Metrics = dict[Condition, dict[str, float | int]]
 
 
-def read_metrics(paths: Iterable[str | os.PathLike] | Mapping[Condition, str | os.PathLike]) -> Metrics:
+def read_metrics(
+    paths: Iterable[str | os.PathLike] | Mapping[Condition, str | os.PathLike], names: Iterable[str]
+) -> Metrics:
     """Read one-row metric files: condition -> neurons, examples, dropped (counts) and metrics in percent, 0 to 100.
 
-    ``paths``: the files, or condition -> its file. Raises ValueError naming the file for a file that is not there, is
-    damaged, has not exactly one row, lacks a column, holds no number where one belongs, is of another condition than
-    asked for, or repeats the condition of another file.
+    ``paths``: the files, or condition -> its file; ``names``: the task's metrics. Raises ValueError naming the file for
+    a file that is not there, is damaged, has not exactly one row, lacks a column, holds no number where one belongs, is
+    of another condition than asked for, or repeats the condition of another file.
     """
     metrics: Metrics = {}
+    names = list(names)
     origin: dict[Condition, str] = {}
     asked = list(paths.items()) if isinstance(paths, Mapping) else [(None, path) for path in paths]
     for wanted, path in ((condition, os.fspath(path)) for condition, path in asked):
-        record = _read_record(path, {} if wanted is None else asdict(wanted))
+        record = _read_record(path, {} if wanted is None else asdict(wanted), names)
         condition = Condition(*(record[name] for name in CONDITION))
         if condition in metrics:
             raise ValueError(f"{path}: the same condition as {origin[condition]}; keep one of the two files")
         values: dict[str, float | int] = {name: _count(path, name, record[name]) for name in COUNTS}
-        values |= {name: _percentage(path, name, record[name]) for name in PERCENTAGES[condition.task]}
+        values |= {name: _percentage(path, name, record[name]) for name in names}
         metrics[condition], origin[condition] = values, path
     return metrics
 
@@ -58,8 +57,7 @@ def read_metrics(paths: Iterable[str | os.PathLike] | Mapping[Condition, str | o
 def condition_table(
     rows: list[Row],
     metrics: Mapping[Condition, Mapping[str, float | int]],
-    task: Literal["xnli", "xquad"],
-    metric: Literal["model_tokens", "mlqa"] | None,
+    columns: Mapping[str, str],
     titles: Mapping[str, str],
     finetuning: bool,
     baselines: list[Condition],
@@ -68,19 +66,17 @@ def condition_table(
 
     Columns: model (its title), model_key, method (name of the comparison), method_key, finetuned_neurons (only with
     ``finetuning``), language, neurons (how many the interventions of the row overwrite; missing where none does), and
-    for each intervention one column (xnli: accuracy) or ``{intervention}_em`` and ``{intervention}_f1`` (xquad;
-    ``metric`` picks which of the two stored pairs; ignored for xnli). Each of ``baselines`` is a line with method
-    ``""``, first of its model; the interventions, which it has not, are ``pandas.NA``. Where ``metrics`` say it
-    (``uncertainty.with_uncertainty``), each column is followed by its ``_low`` and ``_high``, an intervention's also by
-    ``_p`` and ``_p_holm``.
+    for each intervention a column per metric (``columns``: its suffix -> the metric). Each of ``baselines`` is a line
+    with method ``""``, first of its model; the interventions, which it has not, are ``pandas.NA``. Where ``metrics``
+    say it (``uncertainty.with_uncertainty``), each column is followed by its ``_low`` and ``_high``, an intervention's
+    also by ``_p`` and ``_p_holm``.
 
-    Raises ValueError for an unknown task, metric or model, for conditions without a number (naming them all), and
+    Raises ValueError for an unknown model, for conditions without a number (naming them all), and
     for a row whose interventions overwrite different numbers of neurons.
     """
     import pandas as pd
 
-    sources = metric_columns(task, metric)
-    _refuse_holes([c for row in rows for c in row.cells.values()] + baselines, metrics, sources.values())
+    _refuse_holes([c for row in rows for c in row.cells.values()] + baselines, metrics, columns.values())
     interventions = list(dict.fromkeys(name for row in rows for name in row.cells))
     if baselines and "none" not in interventions:
         interventions.insert(0, "none")
@@ -101,7 +97,7 @@ def condition_table(
     if not finetuning:
         del table["finetuned_neurons"]
     for intervention in interventions:
-        for suffix, source in sources.items():
+        for suffix, source in columns.items():
             for ending in ("", *UNCERTAIN):
                 found = [_measured(row, intervention, metrics).get(source + ending, pd.NA) for row in lines]
                 if not ending or any(value is not pd.NA for value in found):
@@ -158,16 +154,13 @@ def condition_text(
 # Reading
 
 
-def _read_record(path: str, expected: Mapping[str, str]) -> dict[str, str]:
+def _read_record(path: str, expected: Mapping[str, str], names: list[str]) -> dict[str, str]:
     """The one row of a metric file, by column."""
     rows = read_tsv(path, CONDITION, expected)
     if len(rows) != 1:
         raise ValueError(f"{path}: must hold a header and exactly one row, holds {len(rows)} rows")
     record = rows[0]
-    task = record.get("task", "")
-    if "task" in record and task not in PERCENTAGES:
-        raise ValueError(f"{path}: unknown task {task!r}; write one of {', '.join(PERCENTAGES)}")
-    lacking = [name for name in (*CONDITION, *COUNTS, *PERCENTAGES.get(task, ())) if name not in record]
+    lacking = [name for name in (*CONDITION, *COUNTS, *names) if name not in record]
     if lacking:
         raise ValueError(f"{path}: no column {', '.join(lacking)}; evaluate this condition again")
     return record
@@ -190,18 +183,6 @@ def _percentage(path: str, name: str, text: str) -> float:
 
 
 # Gathering
-
-
-def metric_columns(task: str, metric: str | None) -> dict[str, str]:
-    """Suffix of a table's column -> name of the metric in it; ValueError for an unknown task or metric."""
-    if task == "xnli":
-        return {"": "accuracy"}
-    if task != "xquad":
-        raise ValueError(f"unknown task {task!r}; write one of {', '.join(PERCENTAGES)}")
-    endings = {"mlqa": "", "model_tokens": "_model_tokens"}
-    if metric not in endings:
-        raise ValueError(f"unknown metric {metric!r}; write one of {', '.join(endings)}")
-    return {"_em": "exact_match" + endings[metric], "_f1": "f1" + endings[metric]}
 
 
 def _refuse_holes(wanted: Iterable[Condition], metrics: Mapping, names: Iterable[str]) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from langneurons.evaluation.scoring import Scoring
 from langneurons.tables.base import Count
 
 NONE, RANDOM = "no intervention", "random neurons"
-METRIC = {"": "accuracy", "_em": "exact match", "_f1": "F1"}
 
 
-def against_none(name: str, rows: list[dict[str, str]], alpha: float = 0.05) -> list[Count]:
+def against_none(name: str, rows: list[dict[str, str]], scoring: Scoring, alpha: float = 0.05) -> list[Count]:
     """Counts of a table of conditions, an intervention and metric each: what differs from none (p at most ``alpha``).
 
     A row whose mask has no neuron is not compared: its intervention is none.
@@ -19,12 +19,18 @@ def against_none(name: str, rows: list[dict[str, str]], alpha: float = 0.05) -> 
     rows = [row for row in rows if row.get("method") and row.get("neurons") != "0"]
     counts = []
     for column in (c.removesuffix("_p_holm") for c in (rows[0] if rows else {}) if c.endswith("_p_holm")):
-        suffix = next((s for s in ("_em", "_f1") if column.endswith(s)), "")
+        suffix = max((s for s in scoring.columns if column.endswith(s)), key=len)
         intervention = column.removesuffix(suffix)
         compared = [row for row in rows if row[f"{column}_p_holm"]]
         differ = [row for row in compared if number(row[f"{column}_p_holm"]) <= alpha]
         higher = sum(number(row[column]) > number(row[f"none{suffix}"]) for row in differ)
-        values = (METRIC[suffix], intervention, len(compared), higher, len(differ) - higher)
+        values = (
+            scoring.metrics[scoring.columns[suffix]].label,
+            intervention,
+            len(compared),
+            higher,
+            len(differ) - higher,
+        )
         counts.append(Count(NONE, name, *values))
     return counts
 

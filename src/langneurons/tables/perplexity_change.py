@@ -98,7 +98,7 @@ def text(params: Mapping[str, Any], frame: pandas.DataFrame) -> Text:
     return columns_text(frame, COLUMNS, caption(params), list(NOTES))
 
 
-def findings(name: str, rows: list[dict[str, str]], alpha: float) -> Findings:
+def findings(name: str, rows: list[dict[str, str]], alpha: float, scoring: None) -> Findings:
     acting = [row for row in rows if row["neurons"] != "0"]
     own = [number(r["bits_per_byte_change"]) for r in acting if r["language"] == r["zeroed"]]
     other = [number(r["bits_per_byte_change"]) for r in acting if r["language"] != r["zeroed"]]

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from langneurons.evaluation.scoring import Scoring
 from langneurons.experiment.condition import BASE, NONE, Condition, spell_intervention, split_intervention
 from langneurons.experiment.paths import condition_of
 from langneurons.sections.tables import TaskTable
 from langneurons.tables.base import Context, Count, Findings, Text
-from langneurons.tables.captions import METRICS
 from langneurons.tables.checks import intervention_checks, known_comparisons, task_checks
 from langneurons.tables.columns import columns_text
-from langneurons.tables.common import common_params, condition_inputs, metric_of, models_of, targets_of
+from langneurons.tables.common import common_params, condition_inputs, models_of, notes_of, targets_of, task_of
 from langneurons.tables.findings import RANDOM, number, place
 from langneurons.tables.rows import ControlRow
+from langneurons.tasks.base import scoring_of
 
 if TYPE_CHECKING:
     import pandas
@@ -50,8 +51,6 @@ COLUMNS = {
     "differs_from_none": ("Differs from none", ""),
     "more_than_random": ("More than random", ""),
 }
-TASKS = {"xnli": "XNLI accuracy (%)", "xquad": "XQuAD exact match and F1 (%)"}
-NAMES = {"exact_match": "exact match", "f1": "F1"}
 NOTES = (
     "Random: mean, lowest and highest over {draws} of random neurons, as many in each layer as the language's own.",
     "p: own against the mean of the draws on the same examples, paired bootstrap, Holm-corrected over this table. "
@@ -121,13 +120,14 @@ def params(section: Section, context: Context) -> dict[str, Any]:
     config = context.config
     return common_params(section, context) | {
         "rows": [asdict(row) for row in rows(section, context)],
-        "metric": metric_of(section, context),
+        "scoring": scoring_of(task_of(section, context)).plain(),
+        "notes": notes_of(section, context),
         "significance": config.significance.model_dump() | {"seed": config.seed},
     }
 
 
 def frame(params: Mapping[str, Any], inputs: Any) -> pandas.DataFrame:
-    from langneurons.tables.condition_tables import metric_columns, read_metrics
+    from langneurons.tables.condition_tables import read_metrics
     from langneurons.tables.uncertainty import agreeing
 
     found = [
@@ -138,12 +138,12 @@ def frame(params: Mapping[str, Any], inputs: Any) -> pandas.DataFrame:
         )
         for row in params["rows"]
     ]
-    metrics = read_metrics({condition_of(path): path for path in inputs.metrics})
+    scoring = Scoring.of(params["scoring"])
+    metrics = read_metrics({condition_of(path): path for path in inputs.metrics}, scoring.metrics)
     neurons = {condition: int(values["neurons"]) for condition, values in metrics.items()}
     files = {condition_of(path): path for path in inputs.predictions}
-    names = metric_columns(params["task"], params["metric"]).values()
-    read = cache(lambda condition: agreeing(files[condition], condition, metrics[condition], names))
-    return random_controls(found, read, neurons, names, params["titles"], **params["significance"])
+    read = cache(lambda condition: agreeing(files[condition], condition, metrics[condition], scoring))
+    return random_controls(found, read, neurons, scoring.columns.values(), params["titles"], **params["significance"])
 
 
 def random_controls(
@@ -236,23 +236,23 @@ def _words(flags: pandas.Series) -> list[str]:
 
 
 def caption(params: Mapping[str, Any]) -> str:
-    return f"{TASKS[params['task']]}: interventions on the language's own neurons, and on as many random ones."
+    return f"{params['scoring']['title']}: interventions on the language's own neurons, and on as many random ones."
 
 
 def text(params: Mapping[str, Any], frame: pandas.DataFrame) -> Text:
     draws = int(frame["draws"].max())
     said = {"draws": f"{draws} draw{'s' if draws > 1 else ''}", "alpha": f"{1 - params['significance']['level']:g}"}
-    notes = [note.format(**said) for note in NOTES] + ([METRICS[params["metric"]]] if params["metric"] else [])
+    notes = [note.format(**said) for note in NOTES] + params["notes"]
     one = frame["metric"].nunique() == 1  # then the caption names it
     columns = {name: spec for name, spec in COLUMNS.items() if not (name == "metric" and one)}
     return columns_text(frame, columns, caption(params), notes)
 
 
-def findings(name: str, rows: list[dict[str, str]], alpha: float) -> Findings:
-    return Findings(_counts(name, rows), _paragraph(rows))
+def findings(name: str, rows: list[dict[str, str]], alpha: float, scoring: Scoring) -> Findings:
+    return Findings(_counts(name, rows, scoring), _paragraph(rows, scoring.task))
 
 
-def _counts(name: str, rows: list[dict[str, str]]) -> list[Count]:
+def _counts(name: str, rows: list[dict[str, str]], scoring: Scoring) -> list[Count]:
     """An intervention and metric each: what does more than random neurons."""
     rows = [row for row in rows if row["neurons"] != "0"]
     counts = []
@@ -260,15 +260,14 @@ def _counts(name: str, rows: list[dict[str, str]]) -> list[Count]:
         compared = [row for row in rows if (row["intervention"], row["metric"]) == (intervention, metric)]
         more = [row for row in compared if row["more_than_random"] == "yes"]
         higher = sum(number(row["difference"]) > 0 for row in more)
-        values = (NAMES.get(metric, metric), intervention, len(compared), higher, len(more) - higher)
+        values = (scoring.metrics[metric].label, intervention, len(compared), higher, len(more) - higher)
         counts.append(Count(RANDOM, name, *values))
     return counts
 
 
-def _paragraph(rows: list[dict[str, str]]) -> tuple[str, str]:
+def _paragraph(rows: list[dict[str, str]], task: str) -> tuple[str, str]:
     acting = [row for row in rows if row["neurons"] != "0"]
     more = [row for row in acting if row["more_than_random"] == "yes"]
-    task = {"accuracy": "XNLI"}.get(rows[0]["metric"] if rows else "", "XQuAD")
     said = [f"{len(more)} of {len(acting)} comparisons do more than on as many random neurons."]
     if acting:
         own = mean(abs(number(row["own"]) - number(row["none"])) for row in acting)

@@ -105,7 +105,7 @@ def text(params: Mapping[str, Any], frame: pandas.DataFrame) -> Text:
     return columns_text(frame, COLUMNS, caption(params), list(NOTES))
 
 
-def findings(name: str, rows: list[dict[str, str]], alpha: float) -> Findings:
+def findings(name: str, rows: list[dict[str, str]], alpha: float, scoring: None) -> Findings:
     noise = [row for row in rows if row["note"]]
     ratios = [number(row["ratio"]) for row in rows if row["ratio"]]
     said = f"In {len(rows) - len(noise)} of {len(rows)} cases it does"

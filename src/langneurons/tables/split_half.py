@@ -113,7 +113,7 @@ def text(params: Mapping[str, Any], frame: pandas.DataFrame) -> Text:
     return columns_text(frame, COLUMNS, caption(params), list(NOTES))
 
 
-def findings(name: str, rows: list[dict[str, str]], alpha: float) -> Findings:
+def findings(name: str, rows: list[dict[str, str]], alpha: float, scoring: None) -> Findings:
     found = [row for row in rows if row["jaccard"]]
     said = []
     if found:

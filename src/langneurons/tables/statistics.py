@@ -82,5 +82,5 @@ def text(params: Mapping[str, Any], frame: pandas.DataFrame) -> Text:
     return condition_text(frame, DECIMALS, caption(params))
 
 
-def findings(name: str, rows: list[dict[str, str]], alpha: float) -> Findings:
+def findings(name: str, rows: list[dict[str, str]], alpha: float, scoring: None) -> Findings:
     return Findings([], None)

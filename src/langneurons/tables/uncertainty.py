@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
+from langneurons.evaluation.scoring import Scoring
 from langneurons.evaluation.significance import RESAMPLES, Predictions, compare, holm, interval, read_predictions
 from langneurons.experiment.condition import Condition
 
@@ -17,12 +18,12 @@ ROUNDING = 1e-9  # of a percentage: the two sums add the scores in another order
 def with_uncertainty(
     metrics: Mapping[Condition, Mapping[str, float | int]],
     predictions: Mapping[Condition, str | os.PathLike],
-    names: Iterable[str],
+    scoring: Scoring,
     level: float,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Metrics:
-    """``metrics`` (as ``tables.read_metrics`` gives them) with the uncertainty of the metrics ``names``.
+    """``metrics`` (as ``tables.read_metrics`` gives them) with the uncertainty of the printed ones.
 
     Each condition gains ``{name}_low`` and ``{name}_high``, the interval of confidence ``level`` in percent
     (``significance.interval``); each with an intervention also ``{name}_p``, the two-sided p-value against the same
@@ -33,13 +34,13 @@ def with_uncertainty(
     ValueError naming the file if a condition's predictions are not there or faulty, are not as many as its metrics
     count, do not give its metrics, or are of other examples than those it is compared with.
     """
-    names = list(names)
+    names = list(scoring.columns.values())
     read: dict[Condition, Predictions] = {}
     found: Metrics = {}
     for condition, values in metrics.items():
         if condition not in predictions:
             raise ValueError(f"no predictions of {condition}; evaluate this condition")
-        read[condition] = agreeing(predictions[condition], condition, values, names)
+        read[condition] = agreeing(predictions[condition], condition, values, scoring)
         found[condition] = dict(values)
         for name in names:
             low, high = interval(read[condition], name, level, resamples, seed)
@@ -64,20 +65,20 @@ def corrected(metrics: Mapping[Condition, Mapping[str, float | int]]) -> list[fl
 
 
 def agreeing(
-    path: str | os.PathLike, condition: Condition, values: Mapping[str, float | int], names: Iterable[str]
+    path: str | os.PathLike, condition: Condition, values: Mapping[str, float | int], scoring: Scoring
 ) -> Predictions:
     """A condition's predictions, after a comparison with ``values``, what its metrics file says.
 
     ValueError, naming the file, if they are of another condition, not as many as the metrics count, or do not give the
-    metrics ``names``; and if the metrics that they say they have are others.
+    printed metrics; and if the metrics that they say they have are others.
     """
-    found = read_predictions(path, condition.task, condition)
+    found = read_predictions(path, scoring, condition)
     if len(found.ids) != values["examples"]:
         raise ValueError(
             f"{found.path}: holds {len(found.ids)} examples where the metrics count {values['examples']}; "
             "evaluate this condition again"
         )
-    for name in names:
+    for name in scoring.columns.values():
         mean = 100 * float(found.scores[name].mean())
         if not abs(mean - values[name]) <= ROUNDING:
             raise ValueError(

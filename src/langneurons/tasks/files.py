@@ -8,42 +8,38 @@ from typing import Any
 
 import pyarrow as pa
 
-from langneurons.artifacts.parquet import read_facts, read_parquet, write_parquet
+from langneurons.artifacts.parquet import read_parquet, write_parquet
+from langneurons.registry import entry
 
 KIND = "task data"
 
-SCHEMAS: dict[str, pa.Schema] = {
-    "xnli": pa.schema({"id": pa.string(), "premise": pa.string(), "hypothesis": pa.string(), "label": pa.int8()}),
-    "xquad": pa.schema(
-        {c: pa.string() for c in ("id", "paragraph", "context", "question")} | {"answers": pa.list_(pa.string())}
-    ),
-}
+_TYPES = {"strings": pa.list_(pa.string())}
 
 
 def write_task(
-    path: str | os.PathLike, task: str, columns: dict[str, list], facts: Mapping[str, Any] | None = None
+    path: str | os.PathLike, kind: str, columns: dict[str, list], facts: Mapping[str, Any] | None = None
 ) -> int:
-    """Write columns as the Parquet file of ``task`` (``SCHEMAS``); return the number of rows.
+    """Write columns as the Parquet file of a task of this ``kind`` (its entry's ``COLUMNS``); return the rows' number.
 
-    ``facts``: what the file says of itself beside its task: ``language``, ``split`` and, of XQuAD, ``part``.
+    ``facts``: what the file says of itself beside its kind: ``task``, ``language``, ``split``, ``settings``.
     """
-    table = pa.Table.from_pydict(columns, schema=_schema(task))
-    write_parquet(path, table, KIND, {**(facts or {}), "task": task})
+    table = pa.Table.from_pydict(columns, schema=schema_of(kind))
+    write_parquet(path, table, KIND, {**(facts or {}), "task_kind": kind})
     return table.num_rows
 
 
-def read_task(path: str | os.PathLike, task: str, expected: Mapping[str, Any] | None = None) -> pa.Table:
-    """Read task data of ``task``, whose facts must be the ``expected`` ones (``language``, ``split``).
+def read_task(path: str | os.PathLike, kind: str, expected: Mapping[str, Any] | None = None) -> pa.Table:
+    """Read task data of this ``kind``, whose facts must be the ``expected`` ones (``task``, ``language``, ``split``).
 
     ArtifactError, naming the file, if it is missing, damaged, of another task, or not the expected one; ValueError if
-    it is empty or not of the task's schema.
+    it is empty or not of the kind's schema.
     """
-    schema = _schema(task)
-    table, _ = read_parquet(path, KIND, {"task": task, **(expected or {})})
+    schema = schema_of(kind)
+    table, _ = read_parquet(path, KIND, {"task_kind": kind, **(expected or {})})
     if not table.schema.equals(schema):
         raise ValueError(
-            f"{path}: has the columns {_columns(table.schema)}; task '{task}' needs {_columns(schema)}. "
-            "Write it again with import_xnli or import_xquad"
+            f"{path}: has the columns {_columns(table.schema)}; a task of kind '{kind}' needs {_columns(schema)}. "
+            "Delete the file, so that it is made again"
         )
     if not table.num_rows:
         raise ValueError(f"{path}: has no row")
@@ -52,16 +48,11 @@ def read_task(path: str | os.PathLike, task: str, expected: Mapping[str, Any] | 
     return table
 
 
-def task_language(path: str | os.PathLike) -> str | None:
-    """The language that task data say they are of; ArtifactError, naming the file, if it is missing or damaged."""
-    return read_facts(path, KIND).get("language")
+def schema_of(kind: str) -> pa.Schema:
+    """Columns of a kind's data, as its entry says. ValueError for an unknown kind."""
+    columns = entry("tasks", kind).COLUMNS
+    return pa.schema({name: _TYPES.get(alias) or pa.type_for_alias(alias) for name, alias in columns.items()})
 
 
 def _columns(schema: pa.Schema) -> str:
     return ", ".join(f"{field.name} ({field.type})" for field in schema)
-
-
-def _schema(task: str) -> pa.Schema:
-    if task not in SCHEMAS:
-        raise ValueError(f"unknown task '{task}'; write one of: {', '.join(SCHEMAS)}")
-    return SCHEMAS[task]

@@ -1,4 +1,4 @@
-"""Task files of the Hugging Face Hub: which file of a data set holds a language and split, and how many rows."""
+"""Task files of the Hugging Face Hub: the one Parquet file of a data set that holds a language and split."""
 
 from __future__ import annotations
 
@@ -10,44 +10,29 @@ from shutil import rmtree
 
 from langneurons.artifacts.foreign_files import parquet_faults
 from langneurons.hub.downloads import Fetched, Repository, fetch_all, list_files
-
-# task: folder, and the file's split by the workflow's. SQuAD, when it trains XQuAD, has one folder.
-FOLDERS = {
-    "xnli": ("{language}", {"train": "train", "test": "test"}),
-    "xquad": ("xquad.{language}", {"train": "validation", "test": "validation"}),
-    "squad": ("plain_text", {"train": "train"}),
-}
+from langneurons.tasks.base import HubFile
 
 
 @contextmanager
-def downloaded_task(
-    task: str,
-    where: Repository,
-    language: str,
-    split: str,
-    rows: dict[str, int | None],
-    out: str | os.PathLike,
-) -> Iterator[tuple[Path, list[Fetched]]]:
-    """Download the one Parquet file of a language and split: its path while the body runs, and what was fetched.
+def downloaded(file: HubFile, out: str | os.PathLike) -> Iterator[tuple[Path, list[Fetched]]]:
+    """Download one Parquet file of a data set: its path while the body runs, and what was fetched.
 
-    ``task`` is a key of ``FOLDERS``; ``rows``: how many rows the file of a split must have. What is fetched lies
-    beside ``out`` until the body has ended. The Hub's own errors pass. ValueError if the data set has no such file, or
-    several, or another number of rows.
+    What is fetched lies beside ``out`` until the body has ended. The Hub's own errors pass. ValueError if the data set
+    has no such file, or several, or another number of rows.
     """
-    folder, splits = FOLDERS[task]
-    folder, start = folder.format(language=language), splits[split]
+    where, folder, start = Repository("dataset", file.repository, file.revision), file.folder, file.split
     files = [
-        file
-        for file in list_files(where, folder)
-        if file.path.endswith(".parquet") and file.path.rsplit("/", 1)[-1].startswith(f"{start}-")
+        found
+        for found in list_files(where, folder)
+        if found.path.endswith(".parquet") and found.path.rsplit("/", 1)[-1].startswith(f"{start}-")
     ]
     if len(files) != 1:
-        found = ", ".join(file.path for file in files) or "none"
+        found = ", ".join(other.path for other in files) or "none"
         raise ValueError(f"{where}: one file {folder}/{start}-*.parquet was expected; found: {found}")
     beside = Path(out).with_name(f".{Path(out).name}.download")
     fetched = fetch_all(where, files, beside)
     path = beside / Path(files[0].path).name
-    _check_rows(path, files[0].path, where, rows.get(start))
+    _check_rows(path, files[0].path, where, file.rows)
     yield path, fetched
     rmtree(beside)
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from langneurons.artifacts.foreign_files import lines, need, parquet, parsed, records, string, text, tsv
 from langneurons.tasks.texts import Texts
-
-LABELS = ("entailment", "neutral", "contradiction")
-"""XNLI's labels; the position of a label is its number in a file and in the logits."""
 
 ALIASES = {
     "premise": ("premise", "sentence1"),
@@ -21,14 +18,16 @@ ALIASES = {
 }
 """Names of a column in the workflow's examples, XNLI's machine-translated training set and XNLI's test set."""
 
-_LABEL_NUMBERS = {name: i for i, name in enumerate(LABELS)} | {str(i): i for i in range(len(LABELS))}
-_LABEL_NUMBERS["contradictory"] = LABELS.index("contradiction")  # XNLI's training set
+_OTHER_NAMES = {"contradictory": "contradiction"}  # XNLI's training set
 _UNLABELLED = ("-1", "-")  # the Hub's and MultiNLI's way to say that annotators did not agree
 
 
-def labelled_pairs(path: str | os.PathLike, name: str, language: str) -> tuple[list[tuple[str, str, int]], int]:
-    """(premise, hypothesis, number of the label) of each row of an XNLI file, and how many rows have no label.
+def labelled_pairs(
+    path: str | os.PathLike, name: str, language: str, labels: Sequence[str]
+) -> tuple[list[tuple[str, str, int]], int]:
+    """(premise, hypothesis, number of the label) of each row of a file of pairs, and how many rows have no label.
 
+    ``labels``: their names, in the order of their numbers from 0; a file may have either.
     Where the file has a column ``language``, only ``language``'s rows count. ``name`` is what errors call the file.
     Empty texts are refused, but for those of Parquet, as the Hub has it: these are kept, and counted in the log.
     ValueError: no such file, an empty one, not UTF-8, a missing column or value, two columns for one, an unknown label,
@@ -47,14 +46,14 @@ def labelled_pairs(path: str | os.PathLike, name: str, language: str) -> tuple[l
             raise ValueError(f"{name}: no row of language '{language}'; the file has: {', '.join(languages)}")
     pairs, texts, keep_empty = [], Texts(name), Path(path).suffix.lower() == ".parquet"
     for place, row in rows:
-        label = _label(row["label"], f"{name}, {place}")
+        label = _label(row["label"], f"{name}, {place}", labels)
         if label is not None:
             premise, hypothesis = (
                 texts.text(row[column], place, column, keep_empty) for column in ("premise", "hypothesis")
             )
             pairs.append((premise, hypothesis, label))
     if not pairs:
-        raise ValueError(f"{name}: no row has a label; write one of: {', '.join(LABELS)}")
+        raise ValueError(f"{name}: no row has a label; write one of: {', '.join(labels)}")
     texts.report()
     return pairs, len(rows) - len(pairs)
 
@@ -76,15 +75,17 @@ def _without_region(language: str) -> tuple[str, ...]:
     return start, *(tag for tag in rest if not re.fullmatch(r"[a-z]{2}|[0-9]{3}", tag))
 
 
-def _label(value: Any, at: str) -> int | None:
+def _label(value: Any, at: str, labels: Sequence[str]) -> int | None:
     """The number of a label; None where it says that there is none."""
     key = str(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else None
     if key in _UNLABELLED:
         return None
-    if key not in _LABEL_NUMBERS:
-        known = ", ".join(f"{name} or {i}" for i, name in enumerate(LABELS))
+    numbers = {name: i for i, name in enumerate(labels)} | {str(i): i for i in range(len(labels))}
+    number = numbers.get(_OTHER_NAMES.get(str(key), str(key)))
+    if key is None or number is None:
+        known = ", ".join(f"{name} or {i}" for i, name in enumerate(labels))
         raise ValueError(f"{at}: unknown label {value!r}; write one of: {known}")
-    return _LABEL_NUMBERS[key]
+    return number
 
 
 def _rows(path: str | os.PathLike, name: str) -> Iterator[tuple[str, dict[str, Any]]]:

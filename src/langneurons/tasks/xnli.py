@@ -1,98 +1,159 @@
-"""XNLI: pairs of sentences as token ids, and batches of them."""
+"""XNLI (Conneau et al., 2018): does a premise entail a hypothesis, contradict it, or neither? Scored by accuracy."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+import math
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
-import pyarrow as pa
+from pydantic import Field, field_validator
 
-from langneurons.models.tokenization import Template, TextEncoder
-from langneurons.tasks.texts import named
+from langneurons.evaluation.scoring import Metric
+from langneurons.models.heads import Head
+from langneurons.sections.base import Positive, Share, fields_of
+from langneurons.sections.base import Section as Keys
+from langneurons.sections.tasks import DemoTask, HubTask, TaskSection
+from langneurons.tasks.base import Evaluated, HubFile
+from langneurons.tasks.pairs import collate, encode, padding_token, reading
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     import torch
-    from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
-SEPARATORS = ("spaced_eos", "eos")
-"""What stands between premise and hypothesis; the first is the paper's."""
+    from langneurons.tasks.encoding import Encoded
 
-_FIELDS = ("premise", "hypothesis")
+__all__ = ["collate"]
+
+ENTRY_OF = "tasks"
+NAME, ASKS = "XNLI", "natural language inference"
+LABELS = ("entailment", "neutral", "contradiction")
+"""The position of a label is its number in a file and in the logits."""
+HEAD = Head("classification", len(LABELS))
+COLUMNS = {"id": "string", "premise": "string", "hypothesis": "string", "label": "int8"}
+METRICS = {"accuracy": Metric("score", "accuracy")}
+CLUSTERS = None
+TOKENS = 60
+DEMO = "inference"
+SHARED_IDS = False  # examples are numbered anew in each file
 
 
-class Encoded(NamedTuple):
-    """Examples as token ids, in the order of the table, and how many were dropped as too long."""
+class Files(Keys):
+    pattern: str = Field(
+        "{data}/xnli/{language}.{split}.tsv",
+        description="Path by {language} and {split}: .tsv (with a header), .jsonl or .parquet.",
+    )
+    _fields = field_validator("pattern")(fields_of("language", "split"))
 
-    examples: Dataset
-    dropped: int
+
+class Section(TaskSection):
+    """Natural language inference: the label of a premise and a hypothesis."""
+
+    kind: Literal["xnli"]
+    source: Literal["hub", "files", "demo"] = Field(description="Where the task's data comes from.")
+    train_fraction: Share = Field(0.25, description="First share of the training set that is used.")
+    separator: Literal["spaced_eos", "eos"] = Field(
+        "spaced_eos",
+        description="Between premise and hypothesis: the EOS token between spaces (paper), or the EOS token alone.",
+    )
+    max_tokens: Positive = Field(255, description="Longer examples are dropped, and counted (paper: 255).")
+    hub: HubTask = Field(
+        default_factory=lambda: HubTask(
+            repository="facebook/xnli",
+            revision="b8dd5d7af51114dbda02c0e3f6133f332186418e",
+            rows={"train": 392_702, "test": 5_010},
+        ),
+        description="Used when source is hub.",
+    )
+    files: Files = Field(default_factory=Files, description="Used when source is files.")
+    demo: DemoTask = Field(default_factory=DemoTask, description="Used when source is demo.")
 
 
-def encode(
-    table: pa.Table, tokenizer: PreTrainedTokenizerBase, max_tokens: int, separator: str | None = SEPARATORS[0]
-) -> Encoded:
-    """Token ids of premise, EOS, hypothesis; examples of more than ``max_tokens`` are dropped and counted.
+def checks(section: Section) -> Iterator[tuple[str, str]]:
+    yield from ()
 
-    ``separator``: ``spaced_eos``, one text in which the EOS token stands between spaces (paper's code); ``eos``, the
-    token alone between the two, each tokenised by itself. The result's columns are ``id``, ``input_ids`` and
-    ``labels`` (0 to 2). What the tokenizer puts around a text (BOS) is put around the whole, once. Special tokens
-    spelt out in the data are plain text.
 
-    ValueError for an unknown separator, if the tokenizer has no EOS token, or if every example is too long.
+def file(section: Section, split: str) -> tuple[str, str]:
+    return "files.pattern", section.files.pattern
+
+
+def hub(section: Section, language: str, split: str) -> HubFile:
+    where = section.hub
+    return HubFile(where.repository, where.revision, language, split, where.rows.get(split))
+
+
+def known(section: Section, language: str, split: str) -> dict[str, tuple[str, str]]:
+    return {}
+
+
+def settings(section: Section, stage: str, split: str = "") -> dict[str, Any]:
+    if stage == "import":
+        return {"fraction": section.train_fraction if split == "train" else 1.0}
+    return {"max_tokens": section.max_tokens, "separator": section.separator}
+
+
+def examples(section: Section, split: str) -> int:
+    return math.ceil(392_702 * section.train_fraction) if split == "train" else 5_010
+
+
+def columns(section: Section) -> dict[str, str]:
+    return {"": "accuracy"}
+
+
+def notes(section: Section, beside_paper: bool = False) -> list[str]:
+    return []
+
+
+def read(
+    source: str, language: str, split: str, settings: Mapping[str, Any], known: Mapping[str, pa.Table]
+) -> dict[str, list]:
+    """The first ``settings["fraction"]`` of an XNLI file: ``floor(rows * fraction)`` rows, 98,175 of 392,702.
+
+    The source is TSV (with a header), JSON lines or Parquet, by its ending, with the columns ``premise``,
+    ``hypothesis`` and ``label`` (a word or 0, 1, 2), under these or XNLI's own names (``tasks.readers.ALIASES``). Rows
+    whose label is -1 or - are left out, and counted in the log. Where the file also has a column ``language``, only
+    ``language``'s rows count. Ids are the running numbers of the rows.
+
+    ValueError: as :func:`langneurons.tasks.readers.labelled_pairs`.
     """
-    if separator not in SEPARATORS:
-        raise ValueError(f"unknown separator '{separator}'; write one of: {', '.join(SEPARATORS)}")
-    eos = eos_token(tokenizer)
-    pairs = list(zip(table["premise"].to_pylist(), table["hypothesis"].to_pylist(), strict=True))
-    form: Template | TextEncoder
-    if separator == "spaced_eos":
-        form = Template(tokenizer, f"{{premise}} {tokenizer.eos_token} {{hypothesis}}", _FIELDS, "the separator")
-    else:
-        form = TextEncoder(tokenizer)
-    ids, identities = [], table["id"].to_pylist()
-    for identity, (premise, hypothesis) in zip(identities, pairs, strict=True):
-        with named(f"the pair with id '{identity}'"):
-            if isinstance(form, Template):
-                inner = form.encode(form.fill({"premise": premise, "hypothesis": hypothesis}))
-            else:
-                inner = [*form.encode(premise).ids, eos, *form.encode(hypothesis).ids]
-        ids.append(form.before + inner + form.after)
-    columns = {"id": identities, "input_ids": ids, "labels": table["label"].to_pylist()}
-    return keep_short(columns, ids, max_tokens)
+    from langneurons.tasks.readers import labelled_pairs
+    from langneurons.tasks.splits import first
 
-
-def collate(batch: Sequence[Mapping[str, Any]], pad_id: int) -> dict[str, torch.Tensor]:
-    """Right-padded ``input_ids`` and ``attention_mask`` [batch, longest], and ``labels`` [batch]; all int64."""
-    import torch
-
-    ids, mask = pad_right([example["input_ids"] for example in batch], pad_id)
-    labels = torch.tensor([int(example["labels"]) for example in batch], dtype=torch.long)
-    return {"input_ids": ids, "attention_mask": mask, "labels": labels}
-
-
-def pad_right(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows of ids, padded after their ends: (ids, mask), each int64 [rows, longest]; the mask is 1 on real tokens."""
-    import torch
-
-    longest = max(len(row) for row in rows)
-    ids = torch.tensor([[*row, *[pad_id] * (longest - len(row))] for row in rows], dtype=torch.long)
-    mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows], dtype=torch.long)
-    return ids, mask
-
-
-def eos_token(tokenizer: PreTrainedTokenizerBase) -> int:
-    """Id of the tokenizer's EOS token; ValueError if it has none."""
-    if tokenizer.eos_token_id is None:
-        raise ValueError(f"{tokenizer.name_or_path}: the tokenizer has no EOS token; set eos_token in its settings")
-    return tokenizer.eos_token_id
-
-
-def keep_short(columns: dict[str, list], ids: list[list[int]], max_tokens: int) -> Encoded:
-    """The rows of ``columns`` whose ``ids`` are no longer than ``max_tokens``, as a data set in memory."""
-    from datasets import Dataset
-
-    kept = [i for i, row in enumerate(ids) if len(row) <= max_tokens]
+    fraction = settings["fraction"]
+    if not 0 < fraction <= 1:
+        raise ValueError(f"{source}: fraction is {fraction}; write a share above 0 and at most 1")
+    pairs, dropped = labelled_pairs(source, str(source), language, LABELS)
+    kept = pairs[: first(len(pairs), fraction)]
     if not kept:
-        shortest = min(map(len, ids), default=0)
-        raise ValueError(f"no example has at most {max_tokens} tokens (the shortest has {shortest}); raise max_tokens")
-    return Encoded(Dataset.from_dict({k: [v[i] for i in kept] for k, v in columns.items()}), len(ids) - len(kept))
+        raise ValueError(f"{source}: a fraction of {fraction} of {len(pairs)} rows is no row; write a larger fraction")
+    if dropped:
+        print(f"{source}: {dropped} rows without a label (-1 or -) are left out; {len(pairs)} have one")
+    premises, hypotheses, labels = map(list, zip(*kept, strict=True))
+    return {"id": [str(i) for i in range(len(kept))], "premise": premises, "hypothesis": hypotheses, "label": labels}
+
+
+def encode_train(table: pa.Table, tokenizer: PreTrainedTokenizerBase, settings: Mapping[str, Any]) -> Encoded:
+    return encode(table, tokenizer, settings["max_tokens"], settings["separator"])
+
+
+def adapter_facts(tokenizer: PreTrainedTokenizerBase, settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {**settings, "eos_token": tokenizer.eos_token, "pad_token_id": padding_token(tokenizer)}
+
+
+def usage(facts: Mapping[str, Any]) -> list[str]:
+    return reading(facts, LABELS)
+
+
+def evaluate(
+    model: torch.nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    table: pa.Table,
+    language: str,
+    settings: Mapping[str, Any],
+    batch_tokens: int,
+    where: str,
+) -> Evaluated:
+    from langneurons.tasks.pairs import classified
+
+    encoded = encode(table, tokenizer, settings["max_tokens"], settings["separator"])
+    return classified(model, encoded, tokenizer, batch_tokens, where)
