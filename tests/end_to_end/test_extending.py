@@ -1,14 +1,27 @@
 """The files of docs/extending.md as they stand there, in a finished run: they plan their own jobs alone, and run."""
 
 import csv
+import json
 import random
 import re
 import shutil
+from collections import Counter
 
 import pytest
+import yaml
 from snakemake_calls import ROOT, SMALLEST, planned, snakemake
 
 DOCUMENT = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
+
+SECOND = """
+tasks:
+  xnli-eos: {kind: xnli, title: XNLI (EOS), source: demo, languages: [vi], separator: eos, demo: {train: 24, test: 12}}
+finetuning:
+  xnli-eos: {rank: 8, alpha: 16, learning_rate: 1.0e-3, batch: 8, epochs: 1}
+tables:
+  eos: {kind: interventions, task: xnli-eos, models: [tiny-llama], comparisons: [LAPE], interventions: [none]}
+"""
+"""Another task of a kind that is there."""
 
 
 def listings() -> dict[str, str]:
@@ -25,7 +38,12 @@ def extended(finished, tmp_path_factory):
     for name, text in listings().items():
         (run / name).write_text(text, encoding="utf-8")
     write_pairs(run / "data/paraphrases")
-    return run, (*SMALLEST, run / "own.yaml")
+    second = yaml.safe_load(SECOND)
+    second["run"] = {
+        "tables": [*yaml.safe_load((run / "own.yaml").read_text(encoding="utf-8"))["run"]["tables"], "eos"]
+    }
+    (run / "second.yaml").write_text(json.dumps(second), encoding="utf-8")
+    return run, (*SMALLEST, run / "own.yaml", run / "second.yaml")
 
 
 def write_pairs(directory):
@@ -48,8 +66,23 @@ def test_they_plan_their_own_jobs_alone_and_run(extended):
     run, configs = extended
     # Two models. Of the method two conditions with an intervention, since none is finished; of the task source and
     # target language as they are, and the target's with an intervention.
-    own = {"identify_neurons": 2, "import_task": 3, "finetune": 2, "evaluate": 4 + 6, "render_table": 3}
-    assert planned(run, configs=configs) == own | {"draw_curves": 2, "write_report": 1}
+    own = {
+        "identify_neurons": 2,
+        "import_task": 3,
+        "finetune": 2,
+        "evaluate": 4 + 6,
+        "render_table": 3,
+        "draw_curves": 2,
+    }
+    second = {
+        "write_demo_task": 3,
+        "finetune": 1,
+        "evaluate": 2,
+        "render_table": 1,
+        "draw_curves": 1,
+        "write_report": 1,
+    }
+    assert planned(run, configs=configs) == dict(Counter(own) + Counter(second))
     done = snakemake(run, configs=configs, warm=True)
     assert done.returncode == 0, done.stdout[-5000:]
     assert planned(run, configs=configs) == {}
@@ -65,6 +98,8 @@ def test_they_plan_their_own_jobs_alone_and_run(extended):
     assert found == [("en", ""), ("vi", "LAPE")] * 2
     text = (run / "results/tables/paraphrases.md").read_text(encoding="utf-8")
     assert text.startswith("**Paraphrases accuracy (%): zero-shot transfer")
+    text = (run / "results/tables/eos.md").read_text(encoding="utf-8")
+    assert text.startswith("**XNLI (EOS) accuracy (%): zero-shot transfer")
     report = (run / "results/report/index.html").read_text(encoding="utf-8")
     assert 'id="table-paraphrases"' in report
     assert planned(run, configs=SMALLEST) == {"write_report": 1}  # without them the run is what it was

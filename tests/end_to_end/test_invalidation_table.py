@@ -9,6 +9,7 @@ import pytest
 import worlds
 import yaml
 from pydantic import BaseModel
+from rerun_counts import COUNTS, with_what_follows
 from snakemake_calls import ROOT, SMALLEST, job_counts, parse, planned
 
 from langneurons.config.load import Config
@@ -130,7 +131,14 @@ def test_an_edit_reruns_what_the_document_says(reran, key):
     assert names_the_key(yaml.safe_load(edit), key)
     done = reran[key]
     assert done.returncode == 0, done.stdout
-    assert set(job_counts(done.stdout)) == rerun_by(reruns, world)
+    counts = job_counts(done.stdout)
+    assert set(counts) == rerun_by(reruns, world)
+    if key in COUNTS:
+        assert counts == with_what_follows(COUNTS[key])
+
+
+def test_the_counts_are_of_rows_of_the_demo():
+    assert {rows()[key][0] for key in COUNTS} == {"demo"}
 
 
 def names_the_key(edit: dict, key: str) -> bool:

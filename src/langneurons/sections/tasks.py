@@ -13,6 +13,7 @@ from langneurons.sections.base import (
     Positive,
     RepositoryName,
     Section,
+    Title,
     commit_check,
 )
 from langneurons.sections.registered import Registered
@@ -38,6 +39,7 @@ class TaskSection(Section):
 
     kind: str
     source: str
+    title: Title | None = Field(None, description="Name in captions and the report; null for the task's own.")
     source_language: Language = Field("en", description="Language of the training data.")
     languages: list[Language] = Field(min_length=1, description="Target languages.")
     limit: Positive | None = Field(

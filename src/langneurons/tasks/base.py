@@ -167,4 +167,5 @@ def scoring_of(section: TaskSection) -> Scoring:
     task = task_of(section)
     columns = task.columns(section)
     labels = [task.METRICS[name].label for name in columns.values()]
-    return Scoring(task.METRICS, task.CLUSTERS, columns, task.NAME, f"{task.NAME} {' and '.join(labels)} (%)")
+    title = section.title or task.NAME
+    return Scoring(task.METRICS, task.CLUSTERS, columns, title, f"{title} {' and '.join(labels)} (%)")
