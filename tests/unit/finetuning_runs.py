@@ -79,7 +79,7 @@ def run(folder: Path, out: Path, *, task: str = "xnli", finetuning: str = "en+vi
     from langneurons.finetuning.finetune import Base, Mask, Outputs, TaskData, finetune
 
     settings = {name: changes.pop(name, value) for name, value in SETTINGS.items()}
-    whole, training.train = training.train, functools.partial(training.train, checkpoint_steps=3)
+    whole, training.Execution = training.Execution, functools.partial(training.Execution, checkpoint_steps=3)
     own = {"prompt": "{context}\n{question}\n"} if task == "xquad" else {"separator": "spaced_eos"}
     model = {"quantization": "none", "dtype": "float32"}
     fields = ("quantization", "dtype", "repository", "revision", "attention_targets")
@@ -105,7 +105,7 @@ def run(folder: Path, out: Path, *, task: str = "xnli", finetuning: str = "en+vi
             **{"seed": 7} | changes,
         )
     finally:
-        training.train = whole
+        training.Execution = whole
 
 
 def run_until(folder: Path, out: Path, step: int | None, number: int = signal.SIGKILL, **changes) -> int:

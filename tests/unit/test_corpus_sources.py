@@ -11,7 +11,13 @@ import pytest
 from langneurons.corpus import sources
 from langneurons.corpus.documents import read_documents, shard_budget, write_documents
 from langneurons.corpus.quality import Sieve
-from langneurons.corpus.sources import download_wikipedia_shard, import_file_shard, read_file, shuffled_articles
+from langneurons.corpus.sources import (
+    Wikipedia,
+    download_wikipedia_shard,
+    import_file_shard,
+    read_file,
+    shuffled_articles,
+)
 from langneurons.hub.downloads import Fetched, RemoteFile, Repository
 
 DOCUMENTS = [(f"d{i}", f"Text {i}: Größe, नदी, 河.") for i in range(23)]
@@ -226,9 +232,8 @@ def shard(tmp_path):
         folder = tmp_path / "shards"
         folder.mkdir(exist_ok=True)
         out = [folder / f"{number}.{ending}" for ending in ("parquet", "quality.tsv", "manifest.tsv")]
-        download_wikipedia_shard(
-            WIKIPEDIA, "20231101", language, number, shards, characters, seed, Sieve(language), *out
-        )
+        wikipedia = Wikipedia(WIKIPEDIA, "20231101", language, shards, characters, seed)
+        download_wikipedia_shard(wikipedia, number, Sieve(language), *out)
         return list(read_documents(out[0])), *map(rows, out[1:])
 
     return make

@@ -9,7 +9,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from langneurons.corpus.documents import HELDOUT, STATISTICS, split_of
-from langneurons.corpus.packing import pack, read_blocks, write_blocks
+from langneurons.corpus.packing import Budget, pack, read_blocks, write_blocks
 from langneurons.demo.pretraining import train_tokenizer
 
 WORDS = ["river", "Größe", "नदी", "河川", "دریا", "ಹೊಳೆ", "🙂", "sông", "  ", "\n", "x", "ক্ষ"]
@@ -39,7 +39,7 @@ def packed(
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(tokenizer_file))
-    blocks = pack(documents, tokenizer, block, tokens, heldout_tokens, fraction, SEED, **names)
+    blocks = pack(documents, tokenizer, block, Budget(tokens, heldout_tokens, fraction, SEED), **names)
     assert all(ids.dtype == np.int32 for split in blocks.values() for ids, _ in split)
     return {split: [(ids.tolist(), size) for ids, size in blocks[split]] for split in blocks}
 

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 from tokenizer_kinds import CONFIGURED, KINDS, write_tokenizer
 
-from langneurons.corpus.packing import pack
+from langneurons.corpus.packing import Budget, pack
 from langneurons.models.tokenization import Template, TextEncoder, read_tokenizer
 from langneurons.tasks import metrics, pairs, prompts
 from langneurons.tasks.encoding import IGNORED
@@ -36,7 +36,7 @@ def named(tmp_path_factory):
 
 def packed(tokenizer, text):
     """What the corpus makes of a document, and the bytes of its tokens."""
-    blocks = pack([("0", text)], tokenizer, 1, 10**6, 0, 1e-12, 0, most_unknown=1.0)["statistics"]
+    blocks = pack([("0", text)], tokenizer, 1, Budget(10**6, 0, 1e-12, 0), most_unknown=1.0)["statistics"]
     return [int(ids[0]) for ids, _ in blocks], [size for _, size in blocks]
 
 

@@ -12,14 +12,17 @@ from test_masked_lora import METADATA, ROWS, four_bit, llama
 from langneurons.finetuning.adapters import save_adapter
 from langneurons.finetuning.checkpoints import trainable_parameters
 from langneurons.finetuning.masked_lora import add_lora, masked_layers
+from langneurons.finetuning.training import Execution, TrainingSettings
 from langneurons.finetuning.training import train as train_whole
 
 SETTINGS = {"epochs": 3, "batch_size": 4, "learning_rate": 5e-3, "bf16": False}
 
 
-def train(*arguments, **options):
-    """The curve alone."""
-    return train_whole(*arguments, **options).curve
+def train(model, data, collator, checkpoints, validation_dataset=None, **options):
+    """The curve alone; options of ``Execution`` and ``TrainingSettings`` by their names."""
+    execution = {name: options.pop(name) for name in Execution.__dataclass_fields__ if name in options}
+    settings = TrainingSettings(**options)
+    return train_whole(model, data, collator, checkpoints, settings, validation_dataset, Execution(**execution)).curve
 
 
 def examples(count=22, seed=0):

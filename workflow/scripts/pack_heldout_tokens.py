@@ -7,7 +7,7 @@ from langneurons.runner.jobs import job
 
 with job(snakemake.log[0]):
     from langneurons.corpus.documents import read_documents
-    from langneurons.corpus.packing import pack, write_blocks
+    from langneurons.corpus.packing import Budget, pack, write_blocks
     from langneurons.models.loading import TOKENIZER, load_tokenizer, open_snapshot, tokenizer_digest
 
     p, wildcards = snakemake.params, snakemake.wildcards
@@ -16,7 +16,7 @@ with job(snakemake.log[0]):
     open_snapshot(snakemake.input.model, wildcards.model, TOKENIZER)
     tokenizer = load_tokenizer(snakemake.input.model)
     names = (wildcards.language, wildcards.model)
-    blocks = pack(documents, tokenizer, p.block, 0, p.tokens, p.heldout_fraction, p.seed, *names)
+    blocks = pack(documents, tokenizer, p.block, Budget(0, p.tokens, p.heldout_fraction, p.seed), *names)
     facts = {"model_key": wildcards.model, "language": wildcards.language, "shard": "heldout", "block": p.block}
     write_blocks(snakemake.output[0], blocks, facts | {"tokenizer": tokenizer_digest(snakemake.input.model)})
     print(f"{len(blocks['heldout'])} blocks of {p.block} tokens; the budget is {p.tokens} tokens")

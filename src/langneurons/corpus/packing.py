@@ -54,14 +54,24 @@ class _Stream:
         del self.ids[:start], self.sizes[:start]
 
 
+@dataclass(frozen=True)
+class Budget:
+    """How many tokens are packed: ``tokens`` for statistics, and ``heldout_tokens`` held out; 0 leaves a split out.
+
+    ``heldout_fraction`` is the share of documents that are held out, drawn by ``seed``.
+    """
+
+    tokens: int
+    heldout_tokens: int
+    heldout_fraction: float
+    seed: int
+
+
 def pack(
     documents: Iterable[tuple[str, str]],
     tokenizer: PreTrainedTokenizerBase,
     block: int,
-    tokens: int,
-    heldout_tokens: int,
-    heldout_fraction: float,
-    seed: int,
+    budget: Budget,
     language: str = "the text",
     model: str = "the model",
     most_unknown: float = MOST_UNKNOWN,
@@ -69,25 +79,25 @@ def pack(
     """Tokenise documents in order, concatenate them and cut them into blocks of ``block`` tokens.
 
     Each document gets the special tokens that the tokenizer itself adds (as the reference code does); special tokens
-    that it spells are text (``models.tokenization``). Stops reading when both splits are full: ``tokens`` for
-    statistics, ``heldout_tokens`` held out; what does not fill a block is left out. Returns the blocks of each split
-    (int32), each with its bytes of UTF-8.
+    that it spells are text (``models.tokenization``). Stops reading when both splits are full; what does not fill a
+    block is left out. Returns the blocks of each split (int32), each with its bytes of UTF-8.
 
     The share of the unknown token among the tokens of the text that was read for a split is printed where it is above
-    0. A budget of 0 leaves a split out. ``language`` and ``model`` are what messages call the text and the tokenizer.
+    0. ``language`` and ``model`` are what messages call the text and the tokenizer.
 
     ValueError if a split that was asked for has not one block, or if more than the share ``most_unknown`` of its
     tokens are unknown.
     """
     encoder = TextEncoder(tokenizer)
     unknown = encoder.unknown
-    streams = {STATISTICS: _Stream(block, tokens), HELDOUT: _Stream(block, heldout_tokens)}
+    wanted = {STATISTICS: budget.tokens, HELDOUT: budget.heldout_tokens}
+    streams = {split: _Stream(block, tokens) for split, tokens in wanted.items()}
     blocks: dict[str, list[tuple[np.ndarray, int]]] = {STATISTICS: [], HELDOUT: []}
-    with Progress(tokens + heldout_tokens, "tokens", "pack") as done:
+    with Progress(sum(wanted.values()), "tokens", "pack") as done:
         for _, text in documents:
             if all(stream.full for stream in streams.values()):
                 break
-            split = split_of(text, heldout_fraction, seed)
+            split = split_of(text, budget.heldout_fraction, budget.seed)
             if streams[split].full:
                 continue
             ids, offsets = encoder.whole(text)
@@ -102,8 +112,8 @@ def pack(
             share, name = stream.unknown / stream.tokens, tokenizer.convert_ids_to_tokens(unknown)
             where = f"{language} ({split} split) are the unknown token '{name}' of {model}'s tokenizer"
             _check_unknown(share, where, language, most_unknown)
-    for split, wanted in ((STATISTICS, tokens), (HELDOUT, heldout_tokens)):
-        if wanted and not blocks[split]:
+    for split, tokens in wanted.items():
+        if tokens and not blocks[split]:
             raise ValueError(
                 f"the text of the {split} split is shorter than one block of {block} tokens; add text, or lower "
                 "corpus.block or corpus.shards" + (", or raise corpus.heldout_fraction" if split == HELDOUT else "")

@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -86,29 +87,40 @@ def wikipedia_file(files: list[RemoteFile], language: str, shard: int, shards: i
     return order[shard] if shard < min(len(order), shards) else None
 
 
+@dataclass(frozen=True)
+class Wikipedia:
+    """A language's Wikipedia on the Hub, as ``shards`` of it are taken: files and articles in an order by ``seed``.
+
+    ``characters``: how many each shard keeps if all are filled; None: all there are.
+    """
+
+    where: Repository
+    snapshot: str
+    language: str
+    shards: int
+    characters: int | None
+    seed: int
+
+
 def download_wikipedia_shard(
-    where: Repository,
-    snapshot: str,
-    language: str,
+    wikipedia: Wikipedia,
     shard: int,
-    shards: int,
-    characters: int | None,
-    seed: int,
     sieve: Sieve,
     out: str | os.PathLike,
     quality: str | os.PathLike,
     manifest: str | os.PathLike,
 ) -> None:
-    """Write shard slot ``shard`` of a language's Wikipedia, what was taken and left out, and the file it comes from.
+    """Write one shard of a language's Wikipedia, the counts of its filter, and the manifest of its file.
 
-    A slot takes one file of the pinned revision. A language with fewer files than slots leaves slots empty; the others
-    then take the more: ``characters`` (None: all there is) is what each would give if all were filled, and packing
-    divides the budget of tokens among the filled ones. The file itself stays in ``{shard}.source`` beside ``out``: with
-    another seed, length or sieve the shard is made of it again, and only another file is fetched.
+    A shard takes one file of the pinned revision. A language with fewer files than shards leaves shards empty; the
+    others then keep the more, and packing divides the budget of tokens among the filled ones. The file itself stays in
+    ``{shard}.source`` beside ``out``: with another seed, length or filter the shard is made of it again, and only
+    another file is fetched.
 
     The Hub's own errors pass; ValueError where the snapshot has no file of the language.
     """
-    folder = f"{snapshot}.{language}"
+    where, language, shards, seed = wikipedia.where, wikipedia.language, wikipedia.shards, wikipedia.seed
+    folder = f"{wikipedia.snapshot}.{language}"
     files = [f for f in list_files(where, folder) if f.path.endswith(".parquet")]
     if not files:
         raise ValueError(f"{where}: no Parquet file in {folder}; check corpus.hub.snapshot")
@@ -126,8 +138,8 @@ def download_wikipedia_shard(
     else:
         fetched = fetch_all(where, [file], source)
         articles = sieve(shuffled_articles(source / Path(file.path).name, f"{seed}/articles/{file.path}"))
-        if characters is not None:
-            articles = _first(articles, -(-characters * shards // filled))
+        if wikipedia.characters is not None:
+            articles = _first(articles, -(-wikipedia.characters * shards // filled))
         write_documents(out, sieve.measured(articles), shard_facts(language, shard), filled=filled)
         print(sieve.told())
     sieve.write(quality)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
-    from langneurons.finetuning.training import Trained
+    from langneurons.finetuning.training import TrainingSettings
 
 PathLike = str | os.PathLike
 
@@ -97,6 +97,7 @@ def finetune(
     from langneurons.finetuning.card import model_card
     from langneurons.finetuning.curves import write_curve
     from langneurons.finetuning.masked_lora import add_lora
+    from langneurons.finetuning.training import Execution, train
     from langneurons.models.attention import attention_targets as default_targets
     from langneurons.models.loading import load_base, load_tokenizer, snapshot_digest
     from langneurons.models.pooling import use_last_real_token
@@ -136,8 +137,9 @@ def finetune(
     if task.HEAD.kind == "classification":
         use_last_real_token(model)
     collate = functools.partial(task.collate, pad_id=tokenizer.pad_token_id)
-    recompute, bf16 = gradient_checkpointing, base.dtype == "bfloat16"
-    trained = _train(model, training, validation, collate, outputs.checkpoints, settings, (seed, bf16, recompute))
+    training_settings = _training_settings(settings, seed, base.dtype == "bfloat16")
+    execution = Execution(gradient_checkpointing=gradient_checkpointing)
+    trained = train(model, training, collate, outputs.checkpoints, training_settings, validation, execution)
     write_curve(trained.curve, outputs.curve, {"model": base.key, "task": data.key, "finetuning": finetuning})
     save_adapter(model, outputs.adapter, metadata, model_card(metadata))
     shutil.rmtree(trained.checkpoints)
@@ -189,24 +191,11 @@ def _neurons(
     return rows, said
 
 
-def _train(
-    model: torch.nn.Module,
-    training: Dataset,
-    validation: Dataset | None,
-    collate: functools.partial,
-    checkpoints: PathLike,
-    settings: Mapping[str, Any],
-    running: tuple[int, bool, bool],
-) -> Trained:
-    """``training.train`` with the configuration's settings; ``running``: seed, bf16, gradient checkpointing."""
-    from langneurons.finetuning.training import train
+def _training_settings(settings: Mapping[str, Any], seed: int, bf16: bool) -> TrainingSettings:
+    """The keys of ``finetuning.{task}`` as training takes them."""
+    from langneurons.finetuning.training import TrainingSettings
 
-    seed, bf16, gradient_checkpointing = running
-    return train(
-        model,
-        training,
-        collate,
-        checkpoints,
+    return TrainingSettings(
         epochs=settings["epochs"],
         batch_size=settings["batch"],
         learning_rate=settings["learning_rate"],
@@ -214,10 +203,8 @@ def _train(
         weight_decay=settings["weight_decay"],
         max_grad_norm=settings["max_grad_norm"],
         warmup_ratio=settings["warmup_ratio"],
-        checkpoint_epoch=settings["checkpoint_epoch"],
-        group_by_length=settings["group_by_length"],
-        validation_dataset=validation,
         seed=seed,
         bf16=bf16,
-        gradient_checkpointing=gradient_checkpointing,
+        group_by_length=settings["group_by_length"],
+        checkpoint_epoch=settings["checkpoint_epoch"],
     )

@@ -67,115 +67,120 @@ def items(labels: torch.Tensor) -> int:
     return labels.numel() if labels.ndim == 1 else int((labels[:, 1:] != IGNORED).sum())
 
 
+class AdapterSteps:
+    """What ``trainer_class`` puts before the Trainer's own methods.
+
+    ``identity``, ``sampler`` (or None) and ``micro_batch``, the examples of a forward pass, are set after construction;
+    the model's loss must be a mean over ``items``.
+    """
+
+    identity: str
+    sampler: EpochSampler | None = None
+    micro_batch: int
+
+    def training_step(self, model, inputs, num_items_in_batch=None):
+        model.train()
+        ids = inputs.get(IDS)
+        inputs = self._prepare_inputs({name: value for name, value in inputs.items() if name != IDS})
+        loss = None
+        while loss is None:
+            try:
+                loss = self._backward(model, inputs)
+            except torch.OutOfMemoryError:
+                if self.micro_batch == 1:
+                    raise
+            if loss is None:  # outside the except, whose traceback holds the activations
+                self._halve(model)
+        if not torch.isfinite(loss):
+            raise FloatingPointError(
+                f"the loss is {loss.item()} at step {self.state.global_step + 1}, learning rate "
+                f"{self._get_learning_rate():g}, on examples {', '.join(ids)}; the last good checkpoint stays. "
+                "Lower finetuning's learning_rate or look at these examples"
+            )
+        return loss
+
+    def _backward(self, model, inputs):
+        """Add the gradients of the batch's mean loss, part by part; return that loss."""
+        labels = inputs["labels"]
+        if self.micro_batch >= len(labels):
+            with self.compute_loss_context_manager():
+                loss = model(**inputs)["loss"]
+            self.accelerator.backward(loss)
+            return loss.detach()
+        total, all_items = torch.zeros((), device=labels.device), items(labels)
+        for start in range(0, len(labels), self.micro_batch):
+            part = {name: value[start : start + self.micro_batch] for name, value in inputs.items()}
+            own = items(part["labels"])
+            if own:
+                with self.compute_loss_context_manager():
+                    loss = model(**part)["loss"] * (own / all_items)
+                self.accelerator.backward(loss)
+                total += loss.detach()
+        return total
+
+    def _halve(self, model) -> None:
+        self.micro_batch = -(-self.micro_batch // 2)
+        logger.warning(
+            "out of memory: from step %d on, %d examples a forward pass, gradients added up over the batch",
+            self.state.global_step + 1,
+            self.micro_batch,
+        )
+        model.zero_grad(set_to_none=True)
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def validation_loss(self, model, dataset, collator, batch_size: int) -> float:
+        """Mean loss over ``items`` of all of ``dataset``, in the precision of training."""
+        was_training, total, seen = model.training, 0.0, 0
+        model.eval()
+        with torch.no_grad(), self.compute_loss_context_manager():
+            for start in range(0, len(dataset), batch_size):
+                batch = collator([dataset[i] for i in range(start, min(start + batch_size, len(dataset)))])
+                batch = self._prepare_inputs(batch)
+                own = items(batch["labels"])
+                total, seen = total + model(**batch)["loss"].item() * own, seen + own
+        model.train(was_training)
+        return total / max(1, seen)
+
+    def _get_train_sampler(self, *args, **kwargs):
+        return self.sampler or super()._get_train_sampler(*args, **kwargs)
+
+    def _save_checkpoint(self, model, trial):
+        """Save what trains, the optimiser, the schedule and the random states; the mark of a whole one last."""
+        for name, parameter in trainable_parameters(self.model).items():
+            if not torch.isfinite(parameter).all():
+                raise FloatingPointError(
+                    f"{name} is not finite after step {self.state.global_step}, learning rate "
+                    f"{self._get_learning_rate():g}; the last good checkpoint stays. Lower finetuning's "
+                    "learning_rate"
+                )
+        target = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        whole = False
+        try:
+            with telling_of_a_full_disk(target, "a checkpoint", "the one before it stays"):
+                super()._save_checkpoint(model, trial)
+                write_mark(target, {"identity": self.identity, "micro_batch": self.micro_batch})
+            whole = True
+        finally:
+            if not whole:
+                shutil.rmtree(target, ignore_errors=True)
+
+    def _save(self, output_dir=None, state_dict=None):
+        save_trainable(self.model, output_dir)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
+        checkpoint = Path(resume_from_checkpoint)
+        load_trainable(model or self.model, checkpoint)
+        self.micro_batch = mark(checkpoint)["micro_batch"]
+
+
 @functools.cache
 def trainer_class():
+    """The Trainer with ``AdapterSteps``: a class made when it is first needed, since transformers imports slowly."""
     from transformers import Trainer
 
-    class AdapterTrainer(Trainer):
-        """``identity``, ``sampler`` (or None) and ``micro_batch``, the examples of a forward pass, are set after
-        construction; the model's loss must be a mean over ``items``."""
-
-        identity: str
-        sampler: EpochSampler | None = None
-        micro_batch: int
-
-        def training_step(self, model, inputs, num_items_in_batch=None):
-            model.train()
-            ids = inputs.get(IDS)
-            inputs = self._prepare_inputs({name: value for name, value in inputs.items() if name != IDS})
-            loss = None
-            while loss is None:
-                try:
-                    loss = self._backward(model, inputs)
-                except torch.OutOfMemoryError:
-                    if self.micro_batch == 1:
-                        raise
-                if loss is None:  # outside the except, whose traceback holds the activations
-                    self._halve(model)
-            if not torch.isfinite(loss):
-                raise FloatingPointError(
-                    f"the loss is {loss.item()} at step {self.state.global_step + 1}, learning rate "
-                    f"{self._get_learning_rate():g}, on examples {', '.join(ids)}; the last good checkpoint stays. "
-                    "Lower finetuning's learning_rate or look at these examples"
-                )
-            return loss
-
-        def _backward(self, model, inputs):
-            """Add the gradients of the batch's mean loss, part by part; return that loss."""
-            labels = inputs["labels"]
-            if self.micro_batch >= len(labels):
-                with self.compute_loss_context_manager():
-                    loss = model(**inputs)["loss"]
-                self.accelerator.backward(loss)
-                return loss.detach()
-            total, all_items = torch.zeros((), device=labels.device), items(labels)
-            for start in range(0, len(labels), self.micro_batch):
-                part = {name: value[start : start + self.micro_batch] for name, value in inputs.items()}
-                own = items(part["labels"])
-                if own:
-                    with self.compute_loss_context_manager():
-                        loss = model(**part)["loss"] * (own / all_items)
-                    self.accelerator.backward(loss)
-                    total += loss.detach()
-            return total
-
-        def _halve(self, model) -> None:
-            self.micro_batch = -(-self.micro_batch // 2)
-            logger.warning(
-                "out of memory: from step %d on, %d examples a forward pass, gradients added up over the batch",
-                self.state.global_step + 1,
-                self.micro_batch,
-            )
-            model.zero_grad(set_to_none=True)
-            gc.collect()
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
-
-        def validation_loss(self, model, dataset, collator, batch_size: int) -> float:
-            """Mean loss over ``items`` of all of ``dataset``, in the precision of training."""
-            was_training, total, seen = model.training, 0.0, 0
-            model.eval()
-            with torch.no_grad(), self.compute_loss_context_manager():
-                for start in range(0, len(dataset), batch_size):
-                    batch = collator([dataset[i] for i in range(start, min(start + batch_size, len(dataset)))])
-                    batch = self._prepare_inputs(batch)
-                    own = items(batch["labels"])
-                    total, seen = total + model(**batch)["loss"].item() * own, seen + own
-            model.train(was_training)
-            return total / max(1, seen)
-
-        def _get_train_sampler(self, *args, **kwargs):
-            return self.sampler or super()._get_train_sampler(*args, **kwargs)
-
-        def _save_checkpoint(self, model, trial):
-            """Save what trains, the optimiser, the schedule and the random states; the mark of a whole one last."""
-            for name, parameter in trainable_parameters(self.model).items():
-                if not torch.isfinite(parameter).all():
-                    raise FloatingPointError(
-                        f"{name} is not finite after step {self.state.global_step}, learning rate "
-                        f"{self._get_learning_rate():g}; the last good checkpoint stays. Lower finetuning's "
-                        "learning_rate"
-                    )
-            target = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-            whole = False
-            try:
-                with telling_of_a_full_disk(target, "a checkpoint", "the one before it stays"):
-                    super()._save_checkpoint(model, trial)
-                    write_mark(target, {"identity": self.identity, "micro_batch": self.micro_batch})
-                whole = True
-            finally:
-                if not whole:
-                    shutil.rmtree(target, ignore_errors=True)
-
-        def _save(self, output_dir=None, state_dict=None):
-            save_trainable(self.model, output_dir)
-
-        def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
-            checkpoint = Path(resume_from_checkpoint)
-            load_trainable(model or self.model, checkpoint)
-            self.micro_batch = mark(checkpoint)["micro_batch"]
-
-    return AdapterTrainer
+    return type("AdapterTrainer", (AdapterSteps, Trainer), {})
 
 
 def run_callback(

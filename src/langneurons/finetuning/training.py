@@ -11,8 +11,9 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import nn
@@ -46,43 +47,64 @@ class Trained(NamedTuple):
     checkpoints: Path
 
 
+@dataclass(frozen=True)
+class TrainingSettings:
+    """What the weights depend on beside the model and the data; the defaults are the paper's (appendix B.3).
+
+    ``bf16`` is autocast to bfloat16. ``group_by_length`` makes batches of examples of like length, drawn anew every
+    epoch. With ``checkpoint_epoch`` training stops at the end of that epoch, on the schedule of all epochs.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    betas: tuple[float, float] = (0.95, 0.999)
+    weight_decay: float = 0.1
+    max_grad_norm: float = 10.0
+    warmup_ratio: float = 0.01
+    seed: int = 42
+    bf16: bool = True
+    group_by_length: bool = False
+    checkpoint_epoch: int | None = None
+
+    def of_every_step(self) -> dict[str, Any]:
+        """What every step depends on, wherever training stops."""
+        return {**asdict(self), "betas": list(self.betas)} | {"checkpoint_epoch": None}
+
+
+@dataclass(frozen=True)
+class Execution:
+    """What changes memory, time and the checkpoints alone.
+
+    A checkpoint is kept every ``checkpoint_steps`` steps. ``gradient_checkpointing`` computes activations again instead
+    of keeping them. ``micro_batch`` is how many examples pass through the model at a time (default: the batch); their
+    gradients add up to those of the whole batch.
+    """
+
+    checkpoint_steps: int = 500
+    gradient_checkpointing: bool = False
+    micro_batch: int | None = None
+
+
 def train(
     model: nn.Module,
     train_dataset: datasets.Dataset,
     collator: Callable[[list[dict]], dict[str, torch.Tensor]],
     output_dir_for_checkpoints: str | os.PathLike,
-    *,
-    epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    betas: tuple[float, float] = (0.95, 0.999),
-    weight_decay: float = 0.1,
-    max_grad_norm: float = 10.0,
-    warmup_ratio: float = 0.01,
-    seed: int = 42,
-    bf16: bool = True,
-    checkpoint_epoch: int | None = None,
-    group_by_length: bool = False,
+    settings: TrainingSettings,
     validation_dataset: datasets.Dataset | None = None,
-    checkpoint_steps: int = 500,
-    gradient_checkpointing: bool = False,
-    micro_batch: int | None = None,
+    execution: Execution = Execution(),
 ) -> Trained:
     """Train the parameters of ``model`` that require gradients, in place; return what every step said.
 
-    The learning rate warms up over ``warmup_ratio`` of all steps and decays to zero at the end of ``epochs``. With
-    ``checkpoint_epoch`` training stops at the end of that epoch, on the schedule of all epochs. ``bf16`` is autocast
-    to bfloat16. ``collator`` gets examples with all their columns and returns the model's inputs with ``labels``. The
-    device is the model's. ``group_by_length`` makes batches of examples of like length, drawn anew every epoch. The
-    loss on ``validation_dataset`` is taken after every epoch and changes nothing.
+    The learning rate warms up over ``warmup_ratio`` of all steps and decays to zero at the end of ``epochs``.
+    ``collator`` gets examples with all their columns and returns the model's inputs with ``labels``. The device is the
+    model's; a batch that does not fit into its memory is halved until it does. The loss on ``validation_dataset`` is
+    taken after every epoch and changes nothing.
 
-    ``gradient_checkpointing`` computes activations again instead of keeping them. ``micro_batch`` is how many examples
-    pass through the model at a time (default: the batch); their gradients add up to those of the whole batch. When a
-    batch does not fit into the GPU's memory, it is halved until it does.
-
-    A checkpoint is kept every ``checkpoint_steps`` steps and at the end, in a directory of the run's own below
-    ``output_dir_for_checkpoints``. A call with the same model, data and arguments goes on from the last whole one;
-    those of other runs are left aside. A SIGTERM saves one and then ends the process.
+    Checkpoints lie in a directory of the run's own below ``output_dir_for_checkpoints``. A call with the same model,
+    data and settings continues from the last whole one; those of other runs are left aside. A SIGTERM saves one and
+    then ends the process.
 
     Returns the curve: a dict a step with step (from 1), epoch (fraction), learning_rate (of that step), loss,
     gradient_norm (before clipping) and validation_loss (None but at the end of an epoch). With it the run's own
@@ -91,45 +113,29 @@ def train(
     Raises FloatingPointError naming step, examples and learning rate if the loss is not finite, DiskFull if a
     checkpoint cannot be saved, ValueError for arguments that cannot be meant.
     """
-    if len(train_dataset) == 0:
-        raise ValueError("train_dataset holds no example; raise the task's maximum length or its share of the data")
-    if checkpoint_epoch is not None and not 1 <= checkpoint_epoch <= epochs:
-        raise ValueError(f"checkpoint_epoch is {checkpoint_epoch}; write an epoch from 1 to {epochs}, or null")
-    if not trainable_parameters(model):
-        raise ValueError("no parameter of the model requires gradients; pass what masked_lora.add_lora returns")
-    settings = {
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "betas": list(betas),
-        "weight_decay": weight_decay,
-        "max_grad_norm": max_grad_norm,
-        "warmup_ratio": warmup_ratio,
-        "seed": seed,
-        "bf16": bf16,
-        "group_by_length": group_by_length,
-        "validation": 0 if validation_dataset is None else len(validation_dataset),
-    }
-    run = identity(model, train_dataset, settings)
-    directory = run_directory(output_dir_for_checkpoints, run)
-    steps_per_epoch = math.ceil(len(train_dataset) / batch_size)
-    stop = steps_per_epoch * (checkpoint_epoch or epochs)
+    run, directory = _checked_run(model, train_dataset, output_dir_for_checkpoints, settings, validation_dataset)
+    steps_per_epoch = math.ceil(len(train_dataset) / settings.batch_size)
+    stop = steps_per_epoch * (settings.checkpoint_epoch or settings.epochs)
     checkpoint = last_checkpoint(directory, run, stop)
     if checkpoint is not None and step_of(checkpoint) == stop:
         load_trainable(model, checkpoint)
         model.eval()
         return Trained(_curve(history_of(checkpoint)), directory)
 
-    arguments = _arguments(model, directory, settings, checkpoint_steps, gradient_checkpointing)
     use_cache = model.config.use_cache
     with _deterministic(), stopping_on_request() as stopped, Progress(stop, "steps", "train") as done:
         done(0 if checkpoint is None else step_of(checkpoint))
         trainer = trainer_class()(
-            model=model, args=arguments, train_dataset=train_dataset, data_collator=with_ids(collator)
+            model=model,
+            args=_arguments(model, directory, settings, execution),
+            train_dataset=train_dataset,
+            data_collator=with_ids(collator),
         )
-        trainer.identity, trainer.micro_batch = run, min(micro_batch or batch_size, batch_size)
-        if group_by_length:
-            trainer.sampler = EpochSampler([len(ids) for ids in train_dataset["input_ids"]], batch_size, seed)
+        trainer.identity = run
+        trainer.micro_batch = min(execution.micro_batch or settings.batch_size, settings.batch_size)
+        if settings.group_by_length:
+            lengths = [len(ids) for ids in train_dataset["input_ids"]]
+            trainer.sampler = EpochSampler(lengths, settings.batch_size, settings.seed)
 
         def validate(model: nn.Module) -> float:
             return trainer.validation_loss(model, validation_dataset, collator, trainer.micro_batch)
@@ -143,7 +149,7 @@ def train(
         finally:
             trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # takes the autocast off again
             model.config.use_cache = use_cache
-            if gradient_checkpointing:
+            if execution.gradient_checkpointing:
                 model.gradient_checkpointing_disable()
     if trainer.state.global_step != stop:
         raise RuntimeError(f"training stopped after step {trainer.state.global_step} of {stop}")
@@ -151,26 +157,46 @@ def train(
     return Trained(_curve(trainer.state.log_history), directory)
 
 
-def _arguments(model: nn.Module, directory: Path, settings: dict, checkpoint_steps: int, recompute: bool):
+def _checked_run(
+    model: nn.Module,
+    train_dataset: datasets.Dataset,
+    checkpoints: str | os.PathLike,
+    settings: TrainingSettings,
+    validation_dataset: datasets.Dataset | None,
+) -> tuple[str, Path]:
+    """A run's identity and its directory of checkpoints; ValueError for arguments that cannot be meant."""
+    if len(train_dataset) == 0:
+        raise ValueError("train_dataset holds no example; raise the task's maximum length or its share of the data")
+    epoch, epochs = settings.checkpoint_epoch, settings.epochs
+    if epoch is not None and not 1 <= epoch <= epochs:
+        raise ValueError(f"checkpoint_epoch is {epoch}; write an epoch from 1 to {epochs}, or null")
+    if not trainable_parameters(model):
+        raise ValueError("no parameter of the model requires gradients; pass what masked_lora.add_lora returns")
+    validation = 0 if validation_dataset is None else len(validation_dataset)
+    run = identity(model, train_dataset, settings.of_every_step() | {"validation": validation})
+    return run, run_directory(checkpoints, run)
+
+
+def _arguments(model: nn.Module, directory: Path, settings: TrainingSettings, execution: Execution):
     from transformers import TrainingArguments
 
-    device = next(model.parameters()).device
+    device, recompute = next(model.parameters()).device, execution.gradient_checkpointing
     arguments = TrainingArguments(
         output_dir=str(directory),
-        num_train_epochs=settings["epochs"],
-        per_device_train_batch_size=settings["batch_size"],
+        num_train_epochs=settings.epochs,
+        per_device_train_batch_size=settings.batch_size,
         gradient_checkpointing=recompute,
         gradient_checkpointing_kwargs={"use_reentrant": False} if recompute else None,
-        learning_rate=settings["learning_rate"],
+        learning_rate=settings.learning_rate,
         optim="adamw_torch",
-        adam_beta1=settings["betas"][0],
-        adam_beta2=settings["betas"][1],
-        weight_decay=settings["weight_decay"],
-        max_grad_norm=settings["max_grad_norm"],
+        adam_beta1=settings.betas[0],
+        adam_beta2=settings.betas[1],
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
         lr_scheduler_type="linear",
-        warmup_steps=settings["warmup_ratio"],  # below 1 it is a share of all steps
-        seed=settings["seed"],
-        bf16=settings["bf16"],
+        warmup_steps=settings.warmup_ratio,  # below 1 it is a share of all steps
+        seed=settings.seed,
+        bf16=settings.bf16,
         use_cpu=device.type == "cpu",
         remove_unused_columns=False,
         dataloader_num_workers=0,
@@ -178,7 +204,7 @@ def _arguments(model: nn.Module, directory: Path, settings: dict, checkpoint_ste
         logging_steps=1,
         logging_nan_inf_filter=False,
         save_strategy="steps",
-        save_steps=checkpoint_steps,
+        save_steps=execution.checkpoint_steps,
         save_total_limit=2,
         report_to="none",
         disable_tqdm=True,
