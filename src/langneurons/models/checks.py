@@ -194,7 +194,7 @@ def check_classifier(path: str | os.PathLike, config: Mapping[str, Any], entry: 
     if task == "classification" and not entry.classifier:
         raise ValueError(
             f"{Path(path) / 'config.json'}: transformers has no classification model of model_type "
-            f"{config['model_type']!r}; run another model on XNLI, or this one on XQuAD alone"
+            f"{config['model_type']!r}; name other models in the tables of tasks that classify"
         )
 
 
