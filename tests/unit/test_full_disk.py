@@ -106,8 +106,9 @@ def test_a_writer_names_its_file_and_leaves_nothing(full, kind):
 
 
 SCRIPT = """
+from types import SimpleNamespace
 from langneurons.runner.jobs import job
-with job({log!r}):
+with job(SimpleNamespace(log=[{log!r}], threads=1, config={{}})):
     {body}
 """
 

@@ -12,8 +12,9 @@ import pytest
 
 SCRIPT = """
 import sys
+from types import SimpleNamespace
 from langneurons.runner.jobs import job
-with job({log!r}):
+with job(SimpleNamespace(log=[{log!r}], threads=1, config={{}})):
     import os, torch
     print("forked", "LANGNEURONS_WARM" not in os.environ)
     open({out!r}, "w").write(os.getcwd() + " " + str(torch.arange(4).sum().item()) + " " + str(os.getpid()))

@@ -211,7 +211,9 @@ def test_a_job_that_started_warm_is_found(tmp_path):
     copy = tmp_path / ".snakemake/scripts/tmp0a_1.identify_neurons.py"
     copy.parent.mkdir(parents=True)
     body = "    import os, time\n    open('pid', 'w').write(str(os.getpid()))\n    time.sleep(100)\n"
-    copy.write_text(f"from langneurons.runner.jobs import job\nwith job({str(log)!r}):\n{body}", encoding="utf-8")
+    given = f"SimpleNamespace(log=[{str(log)!r}], threads=1, config={{}})"
+    start = f"from types import SimpleNamespace\nfrom langneurons.runner.jobs import job\nwith job({given}):\n"
+    copy.write_text(start + body, encoding="utf-8")
     code = "import sys, langneurons.runner.warm as warm; warm.PRELOADED = (); sys.exit(warm.main(sys.argv[1:]))"
     words = [sys.executable, "-c", code, sys.executable, str(copy)]
     with subprocess.Popen(words, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT / "src")}) as server:

@@ -2,7 +2,7 @@
 
 from langneurons.runner.jobs import fix_threads, job
 
-with job(snakemake.log[0], snakemake.threads):
+with job(snakemake):
     from langneurons.activations.collector import collect, count_nothing
     from langneurons.activations.storage import write_counts
     from langneurons.corpus.packing import read_blocks

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from langneurons.runner.jobs import job
 
-with job(snakemake.log[0]):
+with job(snakemake):
     from langneurons.tables import captions, reference
 
     p, table = snakemake.params, snakemake.wildcards.table

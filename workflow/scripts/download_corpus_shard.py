@@ -2,7 +2,7 @@
 
 from langneurons.runner.jobs import job
 
-with job(snakemake.log[0], network=True):
+with job(snakemake, network=True):
     from langneurons.corpus.quality import Sieve
     from langneurons.corpus.sources import Wikipedia, download_wikipedia_shard
     from langneurons.hub.downloads import Repository

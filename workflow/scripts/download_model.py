@@ -4,7 +4,7 @@ import json
 
 from langneurons.runner.jobs import job
 
-with job(snakemake.log[0], network=True):
+with job(snakemake, network=True):
     from langneurons.models.sources import download_snapshot
 
     p, output = snakemake.params, snakemake.output

@@ -2,14 +2,12 @@
 
 from langneurons.runner.jobs import job
 
-with job(snakemake.log[0], network=True):
+with job(snakemake, network=True):
     from langneurons.hub.downloads import write_manifest
-    from langneurons.registry import load_extensions
     from langneurons.tasks.base import HubFile
     from langneurons.tasks.hub import downloaded
     from langneurons.tasks.imports import import_task
 
-    load_extensions(snakemake.config.get("extensions", []))
     p, target = snakemake.params, snakemake.output.data
     known = {name: (snakemake.input[name], facts) for name, facts in p.known.items()}
     with downloaded(HubFile(**p.hub), target) as (source, fetched):

@@ -2,7 +2,7 @@
 
 from langneurons.runner.jobs import job
 
-with job(snakemake.log[0]):
+with job(snakemake):
     from langneurons.figures.curves import finetuning_curves
     from langneurons.figures.neurons import save_chart
 

@@ -2,7 +2,7 @@
 
 from langneurons.runner.jobs import job
 
-with job(snakemake.log[0]):
+with job(snakemake):
     from langneurons.figures.neurons import neuron_counts, neuron_layers, neuron_overlap, save_chart
 
     p, outputs = snakemake.params, snakemake.output

@@ -2,7 +2,7 @@
 
 from langneurons.runner.jobs import job
 
-with job(snakemake.log[0]):
+with job(snakemake):
     from langneurons.figures.neurons import save_chart
     from langneurons.figures.perplexity import bits_per_byte_change, perplexity_change
 

@@ -2,15 +2,14 @@
 
 from langneurons.runner.jobs import fix_threads, job
 
-with job(snakemake.log[0], snakemake.threads):
+with job(snakemake):
     from langneurons.evaluation.condition import intervention, write_condition
     from langneurons.experiment.condition import Condition
     from langneurons.finetuning.adapters import load_adapter, trained_with
     from langneurons.models.loading import load_base, load_tokenizer, open_snapshot, snapshot_digest
-    from langneurons.registry import entry, load_extensions
+    from langneurons.registry import entry
     from langneurons.tasks.files import read_task
 
-    load_extensions(snakemake.config.get("extensions", []))
     fix_threads(snakemake.threads)
     p, inputs = snakemake.params, snakemake.input
     condition = Condition(**{k: snakemake.wildcards.get(k) for k in Condition.__dataclass_fields__})

@@ -4,13 +4,11 @@ from dataclasses import replace
 
 from langneurons.runner.jobs import fix_threads, job
 
-with job(snakemake.log[0], snakemake.threads):
+with job(snakemake):
     from langneurons.experiment.paths import checkpoints_of, task_facts
     from langneurons.finetuning.finetune import Base, Mask, Outputs, TaskData, finetune
     from langneurons.models.loading import open_snapshot
-    from langneurons.registry import load_extensions
 
-    load_extensions(snakemake.config.get("extensions", []))
     fix_threads(snakemake.threads)
     p, wildcards, inputs = snakemake.params, snakemake.wildcards, snakemake.input
     open_snapshot(inputs.model, wildcards.model)

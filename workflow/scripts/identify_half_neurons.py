@@ -4,12 +4,10 @@ from pathlib import Path
 
 from langneurons.runner.jobs import job
 
-with job(snakemake.log[0]):
+with job(snakemake):
     from langneurons.methods.identify import identify
     from langneurons.methods.sources import Sources
-    from langneurons.registry import load_extensions
 
-    load_extensions(snakemake.config.get("extensions", []))
     spec, wildcards = dict(snakemake.params.method), snakemake.wildcards
     files = {code: list(paths) for code, paths in snakemake.input.items()}
     shards = [Path(path).stem for path in next(iter(files.values()))]

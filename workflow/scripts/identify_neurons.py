@@ -2,12 +2,10 @@
 
 from langneurons.runner.jobs import job
 
-with job(snakemake.log[0]):
+with job(snakemake):
     from langneurons.methods.identify import identify
     from langneurons.methods.sources import Sources
-    from langneurons.registry import load_extensions
 
-    load_extensions(snakemake.config.get("extensions", []))
     p, inputs, model = snakemake.params, snakemake.input, snakemake.wildcards.model
     counts, masks = (
         {name: [path] for name, path in zip(p.names[kind], inputs.get(kind), strict=True)}

@@ -2,7 +2,7 @@
 
 from langneurons.runner.jobs import job
 
-with job(snakemake.log[0]):
+with job(snakemake):
     from langneurons.corpus.quality import Sieve
     from langneurons.corpus.sources import import_file_shard
 

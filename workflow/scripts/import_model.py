@@ -5,7 +5,7 @@ import os
 
 from langneurons.runner.jobs import job
 
-with job(snakemake.log[0]):
+with job(snakemake):
     from langneurons.models.sources import import_snapshot
 
     first = snakemake.input[0]  # of the snapshot's files; the directory itself where it holds none

@@ -2,11 +2,9 @@
 
 from langneurons.runner.jobs import job
 
-with job(snakemake.log[0]):
-    from langneurons.registry import load_extensions
+with job(snakemake):
     from langneurons.tasks.imports import import_task
 
-    load_extensions(snakemake.config.get("extensions", []))
     p, wildcards = snakemake.params, snakemake.wildcards
     known = {name: (snakemake.input[name], facts) for name, facts in p.known.items()}
     rows = import_task(snakemake.input.source, snakemake.output[0], p.kind, dict(wildcards), p.settings, known)

@@ -2,7 +2,7 @@
 
 from langneurons.runner.jobs import fix_threads, job
 
-with job(snakemake.log[0], snakemake.threads):
+with job(snakemake):
     from langneurons.corpus.packing import read_blocks
     from langneurons.evaluation.perplexity import measure_changes, write_perplexity
     from langneurons.methods.mask import NeuronMask

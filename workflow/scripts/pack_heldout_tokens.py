@@ -5,7 +5,7 @@ from pathlib import Path
 
 from langneurons.runner.jobs import job
 
-with job(snakemake.log[0]):
+with job(snakemake):
     from langneurons.corpus.documents import read_documents
     from langneurons.corpus.packing import Budget, pack, write_blocks
     from langneurons.models.loading import TOKENIZER, load_tokenizer, open_snapshot, tokenizer_digest

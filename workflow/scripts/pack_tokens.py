@@ -2,7 +2,7 @@
 
 from langneurons.runner.jobs import job
 
-with job(snakemake.log[0]):
+with job(snakemake):
     from langneurons.corpus.documents import read_documents, shard_budget
     from langneurons.corpus.packing import Budget, pack, write_blocks
     from langneurons.models.loading import TOKENIZER, load_tokenizer, open_snapshot, tokenizer_digest

@@ -2,7 +2,7 @@
 
 from langneurons.runner.jobs import fix_threads, job
 
-with job(snakemake.log[0], snakemake.threads):
+with job(snakemake):
     from langneurons.demo.pretraining import make_model
 
     fix_threads(snakemake.threads)

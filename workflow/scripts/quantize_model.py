@@ -2,7 +2,7 @@
 
 from langneurons.runner.jobs import fix_threads, job
 
-with job(snakemake.log[0], snakemake.threads):
+with job(snakemake):
     from langneurons.models.loading import open_snapshot
     from langneurons.models.quantized import write_quantized
 

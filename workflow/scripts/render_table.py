@@ -4,11 +4,10 @@ from pathlib import Path
 
 from langneurons.runner.jobs import job
 
-with job(snakemake.log[0]):
-    from langneurons.registry import entry, load_extensions
+with job(snakemake):
+    from langneurons.registry import entry
     from langneurons.tables.files import write_table
 
-    load_extensions(snakemake.config.get("extensions", []))
     params = dict(snakemake.params.table)
     kind = entry("tables", params["kind"])
     frame = kind.frame(params, snakemake.input)

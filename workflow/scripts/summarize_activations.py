@@ -2,7 +2,7 @@
 
 from langneurons.runner.jobs import job
 
-with job(snakemake.log[0]):
+with job(snakemake):
     from langneurons.activations.statistics import summarize
     from langneurons.activations.statistics_file import write_statistic
     from langneurons.activations.storage import read_counts

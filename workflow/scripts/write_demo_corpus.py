@@ -2,7 +2,7 @@
 
 from langneurons.runner.jobs import job
 
-with job(snakemake.log[0]):
+with job(snakemake):
     from langneurons.corpus.documents import shard_facts, write_documents
     from langneurons.demo import world
 

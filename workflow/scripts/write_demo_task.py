@@ -2,12 +2,11 @@
 
 from langneurons.runner.jobs import job
 
-with job(snakemake.log[0]):
+with job(snakemake):
     from langneurons.demo.world import WRITERS
-    from langneurons.registry import entry, load_extensions
+    from langneurons.registry import entry
     from langneurons.tasks.files import write_task
 
-    load_extensions(snakemake.config.get("extensions", []))
     p, wildcards = snakemake.params, snakemake.wildcards
     write_example = WRITERS[entry("tasks", p.kind).DEMO]
     examples = [write_example(wildcards.language, p.seed, wildcards.split, i) for i in range(p.examples)]

@@ -4,14 +4,12 @@ from pathlib import Path
 
 from langneurons.runner.jobs import job
 
-with job(snakemake.log[0]):
+with job(snakemake):
     from langneurons.evaluation.scoring import Scoring
     from langneurons.files import write_atomically
-    from langneurons.registry import load_extensions
     from langneurons.report import page as report
     from langneurons.report.findings import Rendered
 
-    load_extensions(snakemake.config.get("extensions", []))
     p, inputs = snakemake.params, snakemake.input
     sources = Path(snakemake.scriptdir).parent / "report"
     tables = {

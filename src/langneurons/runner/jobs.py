@@ -7,12 +7,13 @@ import gc
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, Protocol, TextIO
 
 from langneurons.files import FULL, DiskFull
 from langneurons.hub.errors import hub_faults
+from langneurons.registry import load_extensions
 from langneurons.runner.environment import keep_freed_memory, prepare_environment
 from langneurons.runner.warm import run_warm
 
@@ -20,14 +21,24 @@ from langneurons.runner.warm import run_warm
 EXPECTED = (ValueError, FloatingPointError, DiskFull)
 
 
-@contextlib.contextmanager
-def job(log: str, threads: int = 1, network: bool = False) -> Iterator[None]:
-    """Run a script's body: output to ``log``, the hub offline unless ``network``, ``threads`` CPU threads.
+class Snakemake(Protocol):
+    """What a job takes from the object that Snakemake gives a script."""
 
+    log: Sequence[str]
+    threads: int
+    config: Mapping[str, Any]
+
+
+@contextlib.contextmanager
+def job(snakemake: Snakemake, network: bool = False) -> Iterator[None]:
+    """Run a script's body: output to its log, the hub offline unless ``network``, on the rule's CPU threads.
+
+    The entries in the configuration's ``extensions`` are known in it.
     An expected error, with ``network`` also what the Hub refuses, ends the process with status 1 and one line
     in the log; no exception is swallowed.
     Where a warm process waits (:mod:`langneurons.runner.warm`), the whole script runs there and ends here.
     """
+    log, threads = snakemake.log[0], snakemake.threads
     if not network:
         status = run_warm(sys.argv[0])
         if status is not None:
@@ -45,6 +56,7 @@ def job(log: str, threads: int = 1, network: bool = False) -> Iterator[None]:
         contextlib.redirect_stderr(stream),
     ):
         try:
+            load_extensions(snakemake.config.get("extensions", []))
             with hub_faults() if network else contextlib.nullcontext():
                 yield
             stream.flush()
