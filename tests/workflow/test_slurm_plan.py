@@ -4,6 +4,7 @@ import os
 import re
 
 import pytest
+import yaml
 from snakemake_calls import ROOT, SMALLEST, parse
 
 from langneurons.runner import plan, resources
@@ -14,11 +15,11 @@ def paper(tmp_path_factory):
     return asked([], tmp_path_factory.mktemp("paper"))
 
 
-def asked(configs, directory):
+def asked(configs, directory, profile=plan.PROFILE):
     before = os.getcwd()
     os.chdir(ROOT)  # as a person calls it
     try:
-        return plan.ask_snakemake([str(ROOT / name) for name in configs], str(directory), [])
+        return plan.ask_snakemake([str(ROOT / name) for name in configs], str(directory), [], str(profile))
     finally:
         os.chdir(before)
 
@@ -28,6 +29,56 @@ def test_the_whole_run_is_a_tenth_as_many_slurm_jobs_as_conditions(paper):
     conditions = [job for job in jobs if job.rule == "evaluate"]
     assert len(slurm) * 10 <= len(conditions)
     assert len({job.slurm for job in conditions}) * 40 <= len(conditions)
+
+
+def profile_of(directory, **changes):
+    """The profile with other keys; a value that is a dictionary is merged."""
+    profile = yaml.safe_load((ROOT / plan.PROFILE).read_text(encoding="utf-8"))
+    for key, value in changes.items():
+        key = key.replace("_", "-")
+        profile[key] = profile[key] | value if isinstance(value, dict) and key != "group-components" else value
+    path = directory / "config.yaml"
+    path.write_text(yaml.safe_dump(profile), encoding="utf-8")
+    return path
+
+
+def members(jobs, number):
+    return [job for job in jobs if job.slurm == number]
+
+
+@pytest.mark.parametrize("hours", [24, 3])
+def test_no_slurm_job_asks_for_more_than_max_hours(tmp_path, hours):
+    profile = profile_of(tmp_path, default_resources={"max_hours": hours}, set_resources={"evaluate": {}})
+    _, jobs, slurm = asked([], tmp_path, profile)
+    long = [asks for asks in slurm if asks.minutes > 60 * hours]
+    assert all(asks.limit == 60 * hours for asks in slurm)
+    assert [asks.too_long for asks in slurm] == [asks in long for asks in slurm]
+    # What is longer is one job: it cannot be divided, and the plan names it.
+    assert all(len(members(jobs, slurm.index(asks))) == 1 for asks in long)
+    said = [line for line in plan.table([], slurm).splitlines() if line.startswith("Longer than max_hours: ")]
+    assert len(said) == len(long) and bool(said) == (hours == 3)
+    assert all(re.search(rf": finetune, .*: \d+\.\d of {hours} hours", line) for line in said)
+    # As few as may be: two neighbours of one group do not fit into one job.
+    groups = {}
+    for number, asks in enumerate(slurm):
+        one = members(jobs, number)[0]
+        groups.setdefault((one.rule, one.wildcards["model"], one.wildcards.get("task")), []).append(asks.minutes)
+    for key, minutes in groups.items():
+        if key[0] in ("evaluate", "collect_activations", "measure_perplexity"):
+            assert len(minutes) == max(1, -(-sum(minutes) // (60 * hours))) or len(minutes) * min(minutes) > 30 * hours
+
+
+def test_a_profile_that_counts_jobs_is_refused(tmp_path):
+    profile = profile_of(tmp_path, group_components={"evaluate-{model}-{task}": 56})
+    with pytest.raises(RuntimeError, match=r"evaluate-\{model\}-\{task\}: groups are sized by max_hours; write"):
+        asked(SMALLEST, tmp_path, profile)
+
+
+@pytest.mark.parametrize("hours", ["0", "'a day'"])
+def test_max_hours_is_a_number_of_hours(tmp_path, hours):
+    profile = profile_of(tmp_path, default_resources={"max_hours": hours})
+    with pytest.raises(RuntimeError, match="max_hours: is .*; write whole hours, 1 or more, as max_hours: 24"):
+        asked(SMALLEST, tmp_path, profile)
 
 
 def test_a_group_is_of_one_model_and_asks_for_one_gpu(paper):

@@ -12,7 +12,7 @@ rule collect_activations:
     benchmark:
         paths.benchmark("collect_activations", "{model}", "{language}", "{shard}")
     group:
-        "collect-{model}"
+        groups.of("collect_activations", "collect-{model}")
     conda:
         "../../environment.yml"
     resources:
@@ -41,7 +41,7 @@ rule merge_activations:
     log:
         paths.log("merge_activations", "{model}", "{language}"),
     group:
-        "counts-{model}"
+        groups.of("merge_activations", "counts-{model}")
     conda:
         "../../environment.yml"
     resources:
@@ -64,7 +64,7 @@ rule summarize_activations:
     log:
         paths.log("summarize_activations", "{model}", "{language}", "{statistic}"),
     group:
-        "counts-{model}"
+        groups.of("summarize_activations", "counts-{model}")
     conda:
         "../../environment.yml"
     resources:

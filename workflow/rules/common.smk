@@ -26,6 +26,7 @@ from langneurons.experiment.paths import paths_of
 from langneurons.models.checks import needs_of, needs_text, unusable
 from langneurons.models.sources import snapshot_sources
 from langneurons.runner.code_version import content, entry_version, version
+from langneurons.runner.groups import Groups
 from langneurons.runner.resources import memory, runtime
 
 try:
@@ -38,6 +39,7 @@ except ConfigError as error:
 
 paths = paths_of(settings)
 SHARDS = text.shards(settings)
+groups = Groups(workflow)
 TOLD = set()  # missing files of the user's: each is told once
 
 
@@ -139,8 +141,17 @@ def memory_of(rule):
 
 
 def time_of(rule):
-    """A resources function: a time limit in minutes, by the model's size, the rule's work and the attempt."""
-    return lambda wildcards, attempt: runtime(settings, rule, dict(wildcards), attempt)
+    """A resources function: a time limit in minutes, by the model's size, the rule's work and the attempt.
+
+    Where jobs share a Slurm job, it grows no further than that its ``max_hours`` are kept.
+    """
+
+    def minutes(wildcards, attempt):
+        asked = dict(wildcards)
+        most = groups.most(rule, asked) if attempt > 1 else None
+        return runtime(settings, rule, asked, attempt, most)
+
+    return minutes
 
 
 def version_of(script, facts=None):

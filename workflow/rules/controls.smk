@@ -11,7 +11,7 @@ rule identify_half_neurons:
     wildcard_constraints:
         half="even|odd",
     group:
-        "counts-{model}"
+        groups.of("identify_half_neurons", "counts-{model}")
     conda:
         "../../environment.yml"
     resources:

@@ -88,7 +88,7 @@ rule pack_tokens:
     benchmark:
         paths.benchmark("pack_tokens", "{model}", "{language}", "{shard}")
     group:
-        "pack-{model}"
+        groups.of("pack_tokens", "pack-{model}")
     conda:
         "../../environment.yml"
     resources:
@@ -117,7 +117,7 @@ rule pack_heldout_tokens:
     log:
         paths.log("pack_heldout_tokens", "{model}", "{language}"),
     group:
-        "pack-{model}"
+        groups.of("pack_heldout_tokens", "pack-{model}")
     conda:
         "../../environment.yml"
     resources:

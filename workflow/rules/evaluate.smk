@@ -12,7 +12,7 @@ rule evaluate:
     benchmark:
         paths.benchmark("evaluate", "{model}", "{task}", "{finetuning}", "{language}", "{intervention}")
     group:
-        "evaluate-{model}-{task}"
+        groups.of("evaluate", "evaluate-{model}-{task}")
     conda:
         "../../environment.yml"
     resources:

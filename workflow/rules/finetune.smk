@@ -12,7 +12,7 @@ rule finetune:
     benchmark:
         paths.benchmark("finetune", "{model}", "{task}", "{finetuning}")
     group:
-        "finetune-{model}-{task}"
+        groups.of("finetune", "finetune-{model}-{task}")
     conda:
         "../../environment.yml"
     resources:

@@ -9,7 +9,7 @@ rule identify_neurons:
     log:
         paths.log("identify_neurons", "{model}", "{method}"),
     group:
-        "counts-{model}"
+        groups.of("identify_neurons", "counts-{model}")
     conda:
         "../../environment.yml"
     resources:

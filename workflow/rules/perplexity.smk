@@ -16,7 +16,7 @@ rule measure_perplexity:
     benchmark:
         paths.benchmark("measure_perplexity", "{model}", "{method}")
     group:
-        "perplexity-{model}"
+        groups.of("measure_perplexity", "perplexity-{model}")
     conda:
         "../../environment.yml"
     resources:

@@ -12,12 +12,14 @@ import argparse
 import contextlib
 import io
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from langneurons.config.files import check_overlays
 from langneurons.config.load import Config, ConfigError
+from langneurons.runner.groups import limit_of
 from langneurons.runner.resources import (
     HISTOGRAM,
     NEURON_SHARE,
@@ -50,13 +52,19 @@ class Planned:
 
 @dataclass(frozen=True)
 class SlurmJob:
-    """What one Slurm job asks for."""
+    """What one Slurm job asks for; ``limit``: the profile's ``max_hours`` of it, in minutes (None: none is given)."""
 
-    group: str | None
+    first: str  # a member: its rule and wildcards
     rules: frozenset[str]
     gpus: int
     memory: int  # MB
     minutes: int
+    limit: int | None = None
+
+    @property
+    def too_long(self) -> bool:
+        """Whether it asks for more than its limit."""
+        return self.limit is not None and self.minutes > self.limit
 
 
 @dataclass
@@ -134,6 +142,7 @@ def ask_snakemake(
     )
 
     options = _profile(profile)
+    defaults, by_rule = _resources(options)
     said = io.StringIO()
     with (
         contextlib.redirect_stdout(said),
@@ -148,6 +157,8 @@ def ask_snakemake(
                 cores=1,
                 nodes=1,
                 resources=Resources.from_mapping(options["resources"]),
+                default_resources=defaults,
+                overwrite_resources=by_rule,
                 overwrite_resource_scopes=options["set-resource-scopes"],
             ),
         )
@@ -185,6 +196,17 @@ def _profile(path: str) -> dict:
     return options
 
 
+def _resources(options: dict) -> tuple[Any, dict[str, Any]]:
+    """What the profile asks for every rule, and for single ones, as Snakemake itself reads it."""
+    from snakemake.resources import Resources
+
+    def parsed(values: Mapping[str, Any]) -> Resources:
+        return Resources.parse([f"{name}={value}" for name, value in values.items()], allow_expressions=True)
+
+    by_rule = {rule: parsed(values) for rule, values in options.get("set-resources", {}).items()}
+    return parsed(options.get("default-resources", {})), by_rule
+
+
 def _read(workflow) -> tuple[list[Planned], list[SlurmJob]]:
     dag = workflow.dag
     number: dict[int, int] = {}
@@ -200,11 +222,12 @@ def _read(workflow) -> tuple[list[Planned], list[SlurmJob]]:
             asked = _asked(whole, workflow) if whole is not job else job.resources
             slurm.append(
                 SlurmJob(
-                    group=job.group,
+                    first=", ".join([job.rule.name, *(f"{k} {v}" for k, v in job.wildcards_dict.items())]),
                     rules=frozenset(member.rule.name for member in members),
                     gpus=asked.get("gpu", 0),
                     memory=asked.get("mem_mb", 0),
                     minutes=asked.get("runtime", 0),
+                    limit=min(filter(None, map(limit_of, members)), default=None),
                 )
             )
         place = None if local else number[id(whole)]
@@ -231,6 +254,12 @@ def table(rows: list[Stage], slurm: list[SlurmJob]) -> str:
         memory = max(job.memory for job in slurm) / 1000
         gpus = max(job.gpus for job in slurm)
         lines.append(f"A Slurm job asks for at most {gpus} GPU, {memory:.0f} GB of memory and {longest:.0f} hours.")
+        lines += [
+            f"Longer than max_hours: {job.first}: {job.minutes / 60:.1f} of {job.limit // 60} hours, as one job; "
+            "raise max_hours of its rule in the profile, or make it smaller."
+            for job in slurm
+            if job.limit is not None and job.too_long
+        ]
     fast, slow = RATES["nf4", "pass"] / 1e12, RATES["nf4", "training"] / 1e12
     lines.append(
         f"Estimates: a GPU that does {fast:.0f} ({slow:.0f} in training) trillion operations a second in 4 bits, as an "

@@ -93,9 +93,10 @@ def memory(config: Config, rule: str, model: str, attempt: int = 1) -> int:
     return math.ceil(need / 1e6 / 100) * 100 * (1 + attempt) // 2
 
 
-def runtime(config: Config, rule: str, wildcards: dict[str, str], attempt: int = 1) -> int:
-    """A job's time limit in minutes."""
-    return (SLACK + math.ceil(MARGIN * seconds(config, rule, wildcards) / 60)) * attempt
+def runtime(config: Config, rule: str, wildcards: dict[str, str], attempt: int = 1, most: int | None = None) -> int:
+    """A job's time limit in minutes. It grows with the attempt, up to ``most`` minutes where that is given."""
+    first = SLACK + math.ceil(MARGIN * seconds(config, rule, wildcards) / 60)
+    return first * attempt if most is None else max(first, min(first * attempt, most))
 
 
 def seconds(config: Config, rule: str, wildcards: dict[str, str]) -> float:
