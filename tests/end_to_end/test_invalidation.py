@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+from checkouts import edited_checkout
 from rerun_counts import COUNTS, XQUAD_FROM_FINETUNING_ON, with_what_follows
 from snakemake_calls import ROOT, SMALLEST, job_counts, planned
 
@@ -97,19 +98,10 @@ CODE_EDITS = {
 
 @pytest.mark.parametrize(("file", "old", "new", "expected"), CODE_EDITS.values(), ids=CODE_EDITS)
 def test_an_edit_of_the_code_runs_again_what_it_means(finished, tmp_path, file, old, new, expected):
-    """In a checkout elsewhere, all of whose files are newer than the results."""
-    for name in ("src", "workflow", "config", "Snakefile", "environment.yml", "README.md"):
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
-        copy(ROOT / name, tmp_path / name)
-    for path in [path for path in tmp_path.rglob("*") if path.is_file()]:
-        os.utime(path)
-    text = (tmp_path / file).read_text(encoding="utf-8")
-    assert old in text
-    (tmp_path / file).write_text(text.replace(old, new), encoding="utf-8")
+    environment = edited_checkout(tmp_path, file, old, new)
     files = ["--configfile", *(str(ROOT / name) for name in SMALLEST)]
     options = ["--profile", str(ROOT / "profiles/local"), "--directory", str(finished), "--cores", "2", "--nocolor"]
     command = [sys.executable, "-m", "snakemake", *files, *options]
-    environment = os.environ | {"PYTHONPATH": str(tmp_path / "src")}
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "check": False}
     done = subprocess.run(
         [*command, "--nolock", "--dry-run", "--quiet=rules"], env=environment, cwd=tmp_path, **options

@@ -3,10 +3,13 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
-from snakemake_calls import ROOT, SMALLEST, planned
+from checkouts import edited_checkout
+from snakemake_calls import ROOT, SMALLEST, job_counts, planned
 
 from langneurons.runner import plan
 
@@ -40,3 +43,28 @@ def test_the_plan_agrees_with_a_dry_run(finished, tmp_path, monkeypatch, edit):
         os.utime(script, ns=dates)
     assert Counter(job.rule for job in jobs) == expected
     assert bool(expected) == (edit.startswith("an "))
+
+
+JOBS = """
+import json, sys
+from langneurons.runner import plan
+_, jobs, _ = plan.ask_snakemake(json.loads(sys.argv[1]), sys.argv[2], [])
+print(json.dumps([job.rule for job in jobs]))
+"""
+
+
+def test_the_plan_agrees_with_a_dry_run_after_an_edit_of_code(finished, tmp_path):
+    """In a checkout elsewhere whose LAPE takes another logarithm."""
+    environment = edited_checkout(tmp_path, "src/langneurons/methods/lape.py", "np.log(", "np.log2(")
+    configs = [str(ROOT / config) for config in SMALLEST]
+
+    def said(*command: str) -> str:
+        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    jobs = json.loads(said(sys.executable, "-c", JOBS, json.dumps(configs), str(finished)))
+    options = ["--directory", str(finished), "--cores", "2", "--nocolor", "--nolock", "--dry-run", "--quiet=rules"]
+    profile = ["--profile", str(tmp_path / "profiles/slurm"), "--executor", "local"]
+    dry = job_counts(said(sys.executable, "-m", "snakemake", "--configfile", *configs, *options, *profile))
+    assert Counter(jobs) == dry and "identify_neurons" in dry and "collect_activations" not in dry
