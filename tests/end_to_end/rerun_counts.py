@@ -2,7 +2,8 @@
 
 # 2 models; 3 languages in 2 shards each, of 2 of them 7 statistics; 6 fine-tunings (4 on xnli, 2 of them of neurons);
 # 17 conditions: 11 on xnli, 6 on xquad; 7 with an intervention, 4 of them zero. Methods: lape-set1 and act-prob-90p
-# of both models (drawn: a job for the neurons, a job for perplexity), lape-set6 and random of one.
+# of both models (drawn: a job for the neurons, a job for perplexity; act-prob-90p has a mask per language, of 3), and
+# the vi of random of one.
 FROM_IDENTIFICATION_ON = {
     "draw_neurons": 4,
     "finetune": 2,
@@ -15,7 +16,7 @@ FROM_COLLECTION_ON = FROM_IDENTIFICATION_ON | {
     "collect_activations": 12,
     "merge_activations": 6,
     "summarize_activations": 28,
-    "identify_neurons": 6,
+    "identify_neurons": 9,
     "render_table": 5,
 }
 FROM_TOKENS_ON = FROM_COLLECTION_ON | {"pack_tokens": 12}
@@ -29,7 +30,7 @@ OF_ONE_MODEL = {
     "collect_activations": 6,
     "merge_activations": 3,
     "summarize_activations": 14,
-    "identify_neurons": 2,
+    "identify_neurons": 4,
     "draw_neurons": 2,
     "finetune": 2,
     "draw_curves": 2,
@@ -73,7 +74,7 @@ COUNTS: dict[str, dict[str, int]] = {
         "render_table": 4,
     },
     "methods.<activation_probability>.threshold": {
-        "identify_neurons": 2,
+        "identify_neurons": 6,
         "draw_neurons": 2,
         "evaluate": 2,
         "measure_perplexity": 2,

@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+import worlds
 from snakemake_calls import SMALLEST, job_counts, parse
 
 REPORT = "The report"
@@ -30,7 +31,7 @@ ADDITIONS = {
             "tables": {"xnli": {"comparisons": ["LAPE", "Act Prob 90p", "Own"]}},
         },
         [
-            *(f"Neurons of {model} by own" for model in MODELS),
+            *(f"Neurons of {model} by own/vi" for model in MODELS),
             *(f"xnli in vi: {model}, base, zero@own" for model in MODELS),
             "Table xnli",
             REPORT,
@@ -81,9 +82,9 @@ ADDITIONS = {
 }
 
 
-def planned_jobs(directory, overlay) -> list[str]:
+def planned_jobs(directory, overlay, configs=SMALLEST) -> list[str]:
     """The message of every job that a dry run would start, sorted."""
-    done = parse(directory, "--dry-run", configs=(*SMALLEST, overlay))
+    done = parse(directory, "--dry-run", configs=(*configs, overlay))
     assert done.returncode == 0, done.stdout
     found = re.findall(r"^ *Job \d+: (.*)$", done.stdout, flags=re.M)
     assert len(found) == sum(job_counts(done.stdout).values())
@@ -95,3 +96,58 @@ def test_an_addition_runs_its_own_jobs_alone(finished, tmp_path, edit, expected)
     overlay = tmp_path / "edit.yaml"
     overlay.write_text(json.dumps(edit), encoding="utf-8")  # JSON is YAML too
     assert planned_jobs(finished, overlay) == sorted(expected)
+
+
+LANGUAGE = {
+    "corpus": {"languages": ["en", "vi", "hi", "ur"]},
+    "methods": {"act-prob-90p": {"languages": ["en", "vi", "hi", "ur"]}},
+    "comparisons": {"Act Prob 90p": {"ur": "act-prob-90p"}},
+    "tasks": {"xnli": {"languages": ["vi", "ur"]}},
+    "tables": {
+        "xnli_ur": {
+            "kind": "interventions",
+            "task": "xnli",
+            "comparisons": ["Act Prob 90p"],
+            "languages": ["ur"],
+            "interventions": ["none", "p90"],
+        }
+    },
+    "run": {"tables": [*TABLES, "xnli_ur"]},
+}
+"""A language in the corpus and in a method whose languages do not depend on each other, and a table of it."""
+
+
+@pytest.fixture(scope="module")
+def files_run(tmp_path_factory):
+    """A run from a person's files, taken for finished: its model does not train on the corpus."""
+    directory = tmp_path_factory.mktemp("files")
+    configs = worlds.files_overlay(directory)
+    worlds.take_for_finished(directory, configs)
+    for name in ("text/ur.jsonl", "xnli/ur.test.tsv"):
+        (directory / "data" / name).touch()
+    return directory, configs
+
+
+def test_a_language_runs_its_own_jobs_alone(files_run, tmp_path):
+    """And what shows all languages of the method: its figures, its matrix of perplexities, the report."""
+    directory, configs = files_run
+    overlay = tmp_path / "edit.yaml"
+    overlay.write_text(json.dumps(LANGUAGE), encoding="utf-8")
+    assert planned_jobs(directory, overlay, configs) == sorted(
+        [
+            *(f"Text of ur from {directory}/data/text/ur.jsonl, shard {shard}" for shard in ("0000", "0001")),
+            *(f"Blocks of tokens: own, ur, shard {shard}" for shard in ("0000", "0001")),
+            "Held-out blocks of tokens: own, ur",
+            *(f"Activations of own on ur, shard {shard}" for shard in ("0000", "0001")),
+            "Merging the activations of own on ur",
+            "Statistic p90 of own on ur",
+            "Neurons of own by act-prob-90p/ur",
+            f"xnli from {directory}/data/xnli/ur.test.tsv",
+            *(f"xnli in ur: own, base, {value}" for value in ("none", "p90@act-prob-90p")),
+            "Table xnli_ur",
+            "Figures of the neurons of own by act-prob-90p",
+            "Perplexity change of own by act-prob-90p",
+            "Figures of the perplexity change of own by act-prob-90p",
+            REPORT,
+        ]
+    )

@@ -29,7 +29,7 @@ def controlled(finished, tmp_path_factory):
     configs = (*SMALLEST, directory / "controls.json")
     expected = {
         "identify_neurons": 2,  # two more draws
-        "identify_half_neurons": 4,
+        "identify_half_neurons": 2 * (1 + 3),  # Act Prob 90p by language
         "evaluate": 3,  # zero on three draws
         "draw_curves": 1,  # without the tables of fine-tunings, base's alone
         "render_table": 4,
@@ -79,9 +79,9 @@ def test_the_index_is_that_of_the_files(controlled):
         *(("act-prob-90p", language) for language in ("en", "vi", "hi")),
     ]
     for row in found:
+        name = row["method"] if row["method"] == "lape-set1" else f"{row['method']}/{row['language']}"
         even, odd = (
-            neurons(results / f"tiny-llama/neurons/{row['method']}.{half}.parquet", row["language"])
-            for half in ("even", "odd")
+            neurons(results / f"tiny-llama/neurons/{name}.{half}.parquet", row["language"]) for half in ("even", "odd")
         )
         assert (int(row["neurons_even"]), int(row["neurons_odd"])) == (len(even), len(odd))
         assert float(row["jaccard"]) == len(even & odd) / len(even | odd)
@@ -91,7 +91,7 @@ def test_the_index_is_that_of_the_files(controlled):
 def test_the_controls_are_as_many_random_neurons_in_each_layer(controlled):
     results, _ = controlled
     layers = lambda path: sorted(layer for layer, _ in neurons(path, "vi"))  # noqa: E731
-    masks = [results / f"tiny-llama/neurons/{name}.parquet" for name in ("random", "random-lape-1", "random-lape-2")]
+    masks = [results / f"tiny-llama/neurons/{name}/vi.parquet" for name in ("random", "random-lape-1", "random-lape-2")]
     own = results / "tiny-llama/neurons/lape-set1.parquet"
     assert [layers(mask) for mask in masks] == [layers(own)] * 3
     assert len({frozenset(neurons(mask, "vi")) for mask in (own, *masks)}) == 4

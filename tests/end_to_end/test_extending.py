@@ -67,7 +67,7 @@ def test_they_plan_their_own_jobs_alone_and_run(extended):
     # Two models. Of the method two conditions with an intervention, since none is finished; of the task source and
     # target language as they are, and the target's with an intervention.
     own = {
-        "identify_neurons": 2,
+        "identify_neurons": 4,
         "import_task": 3,
         "finetune": 2,
         "evaluate": 4 + 6,
@@ -123,7 +123,7 @@ def test_an_edit_of_one_reruns_what_it_concerns(extended):
     task.write_text(text, encoding="utf-8")
     before = method.read_text(encoding="utf-8"), table.read_text(encoding="utf-8")
     method.write_text(before[0].replace("np.argsort(-share", "np.argsort(share"), encoding="utf-8")
-    assert planned(run, configs=configs) == {"identify_neurons": 2, "evaluate": 4, "render_table": 2, "write_report": 1}
+    assert planned(run, configs=configs) == {"identify_neurons": 4, "evaluate": 4, "render_table": 2, "write_report": 1}
     method.write_text(before[0].replace("The most active neurons of", "Most active neurons of"), encoding="utf-8")
     assert planned(run, configs=configs) == {}
     table.write_text(before[1].replace('["Model", "Method"', '["Model", "By"'), encoding="utf-8")

@@ -76,8 +76,7 @@ CODE_EDITS = {
         "src/langneurons/methods/lape.py",
         "np.log(",
         "np.log2(",
-        # As of lape-set1's top_fraction, and lape-set6's own masks: nothing of act-prob-90p.
-        COUNTS["methods.<lape>.top_fraction"] | {"identify_neurons": 4},
+        COUNTS["methods.<lape>.top_fraction"],  # nothing of act-prob-90p
     ),
     "another architecture's line": (
         "src/langneurons/models/architectures.py",

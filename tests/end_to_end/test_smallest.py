@@ -110,10 +110,14 @@ def condition_file(results, kind, condition, ending):
 
 def mask(results, method, model="tiny-llama"):
     """Language -> layer -> set of neurons, from the file itself; every language of the method is a key."""
-    path = results / f"{model}/neurons/{method}.parquet"
-    found = {name: {} for name in json.loads(pq.read_metadata(path).metadata[b"langneurons"])["languages"]}
-    for row in pq.read_table(path).to_pylist():
-        found[row["language"]].setdefault(row["layer"], set()).add(row["neuron"])
+    whole, folder = results / f"{model}/neurons/{method}.parquet", results / f"{model}/neurons/{method}"
+    found = {}
+    for path in [whole] if whole.exists() else sorted(folder.iterdir()):
+        languages = json.loads(pq.read_metadata(path).metadata[b"langneurons"])["languages"]
+        assert languages == [path.stem] or path == whole
+        found |= {name: {} for name in languages}
+        for row in pq.read_table(path).to_pylist():
+            found[row["language"]].setdefault(row["layer"], set()).add(row["neuron"])
     return found
 
 
@@ -152,7 +156,7 @@ def test_every_condition_and_no_other_was_evaluated(results):
 
 def test_every_job_has_a_log_that_tells_no_error(results):
     logs = {str(path.relative_to(results / "logs")): path.read_text() for path in (results / "logs").rglob("*.log")}
-    assert len(logs) == 130  # jobs of the run
+    assert len(logs) == 135  # jobs of the run
     assert [name for name, text in logs.items() if re.search(r"^error:|Traceback", text, flags=re.M)] == []
 
 

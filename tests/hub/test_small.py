@@ -25,5 +25,6 @@ def test_with_the_commit_it_is_planned(tmp_path):
         "download_task": 4,  # English to train; English, Vietnamese, Hindi to test
     }
     # The base model alone is trained; nothing, mean and zero of two methods in two languages, and English without.
-    assert (counts["finetune"], counts["evaluate"], counts["identify_neurons"]) == (1, 3 + 2 * 2 * 2, 2)
+    # LAPE, and Act Prob 90p of the source and both targets.
+    assert (counts["finetune"], counts["evaluate"], counts["identify_neurons"]) == (1, 3 + 2 * 2 * 2, 1 + 3)
     assert counts["collect_activations"] == 3

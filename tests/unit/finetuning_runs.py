@@ -84,7 +84,7 @@ def run(folder: Path, out: Path, *, task: str = "xnli", finetuning: str = "en+vi
     model = {"quantization": "none", "dtype": "float32"}
     fields = ("quantization", "dtype", "repository", "revision", "attention_targets")
     model |= {name: changes.pop(name) for name in fields if name in changes}
-    mask = changes.pop("mask_path", folder / "mask.parquet" if "@" in finetuning else None)
+    masks = changes.pop("masks", [folder / "mask.parquet"] if "@" in finetuning else None)
     data = TaskData(
         task,
         task,
@@ -99,7 +99,7 @@ def run(folder: Path, out: Path, *, task: str = "xnli", finetuning: str = "en+vi
             Base(folder / "tiny", "tiny", **model),
             data,
             finetuning,
-            Mask(mask, changes.pop("mask_settings", None)) if mask else None,
+            Mask(masks, changes.pop("mask_settings", None)) if masks else None,
             settings,
             Outputs(out / "adapter", out / "curve.tsv", out / "checkpoints"),
             **{"seed": 7} | changes,

@@ -16,7 +16,7 @@ from langneurons.experiment.condition import (
     split_intervention,
 )
 from langneurons.experiment.conditions import table_conditions
-from langneurons.experiment.identification import method_inputs, method_languages, method_settings
+from langneurons.experiment.identification import mask_inputs, mask_settings, method_languages
 from langneurons.experiment.paths import Paths
 from langneurons.registry import entry
 from langneurons.tables import interventions
@@ -82,7 +82,7 @@ def test_every_intervention_has_its_three_random_controls(config, task):
         assert {value for value, _ in draws} == {row.intervention}
         assert [config.methods[m].seed for _, m in draws] == [0, 1, 2]
         assert {config.methods[m].like for _, m in draws} == {row.comparison}
-        assert all(method_settings(config, m)["references"][row.language] == method for _, m in draws)
+        assert all(mask_settings(config, f"{m}/{row.language}")["references"][row.language] == method for _, m in draws)
     wanted = {c for row in rows for c in (row.none, row.own, *row.random)}
     assert table_conditions(config, f"{task}_random_controls") == sorted(wanted)
     assert len(wanted) == len(rows) * 4 + 2 * 3
@@ -270,13 +270,14 @@ def test_languages_of_the_methods(config):
     assert method_languages(config, "lape-set6")[:4] == ["en", "bn", "hi", "ta"]
     assert method_languages(config, "act-prob-90p") == ["en", "vi", "hi", "ur", "zh"]
     assert method_languages(config, "random") == ["vi", "zh", "hi", "ur"]
-    assert method_inputs(config, "lape-set1").counts == method_languages(config, "lape-set1")
-    assert method_inputs(config, "random").counts == []
+    assert mask_inputs(config, "lape-set1").counts == method_languages(config, "lape-set1")
+    assert mask_inputs(config, "random/hi").counts == []
 
 
 def test_random_copies_the_numbers_of_each_languages_own_mask(config):
     references = {"vi": "lape-set1", "zh": "lape-set1", "hi": "lape-set6", "ur": "lape-set6"}
-    assert method_settings(config, "random")["references"] == references
+    for language, reference in references.items():
+        assert mask_settings(config, f"random/{language}")["references"] == {language: reference}
 
 
 def test_a_tables_own_models_and_languages_come_first(raw):

@@ -196,7 +196,7 @@ def test_a_mask_of_another_model_is_refused(inputs, tmp_path, change, message):
     other = {"neurons_per_layer": 256} if change == "shape" else {"model": "0" * 64}
     dataclasses.replace(mask, **other).write(tmp_path / "other.parquet", model_key="tiny")
     with pytest.raises(ValueError, match=rf"other\.parquet: mask lape-set1 .*{message}"):
-        run(inputs, tmp_path, mask_path=tmp_path / "other.parquet")
+        run(inputs, tmp_path, masks=[tmp_path / "other.parquet"])
     assert not (tmp_path / "adapter").exists()
 
 

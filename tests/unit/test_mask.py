@@ -1,5 +1,6 @@
 """Neuron masks: what is written is what is read, and parts that do not fit are refused."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -8,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from artifact_files import changed_parquet
 
-from langneurons.methods.mask import NeuronMask, by_layer, mask_from
+from langneurons.methods.mask import NeuronMask, by_layer, mask_from, read_masks
 
 ENTRIES = {"en": {2: [9, 1, 4], 0: [3], 1: []}, "hi": {2: [4, 7]}, "vi": {}}
 SCORES = {"en": {2: [0.9, 0.1, 0.4], 0: [0.3], 1: []}, "hi": {2: [0.25, 1 / 3]}, "vi": {}}
@@ -157,6 +158,32 @@ def test_reading_another_file(tmp_path):
     old.rename(tmp_path / "old.parquet")
     with pytest.raises(ValueError, match=r"old\.parquet: does not say its languages, layers"):
         NeuronMask.read(tmp_path / "old.parquet")
+
+
+def test_files_of_languages_are_one_mask(tmp_path):
+    """As the whole was written, language by language; details by language are brought together."""
+    whole = build(details={"seed": 3, "by": {"vi": 1, "en": 2, "hi": 3}})
+    files = []
+    for language in whole.languages:
+        files.append(tmp_path / f"{language}.parquet")
+        parts = {name: getattr(whole, name) for name in ("entries", "scores")}
+        own = {name: {language: part[language]} if language in part else {} for name, part in parts.items()}
+        own["languages"] = (language,)
+        own["details"] = {"seed": 3, "by": {language: whole.details["by"].get(language, 0)}}
+        dataclasses.replace(whole, **own).write(files[-1], settings={"of": language})
+    read = read_masks(files, {"method": whole.method}, [{"of": language} for language in whole.languages])
+    assert read.languages == whole.languages
+    assert read.details["seed"] == 3 and set(read.details["by"]) == set(whole.languages)
+    assert dataclasses.replace(read, details=whole.details).digest() == whole.digest()
+    assert read_masks(files[0]).languages == whole.languages[:1]
+    with pytest.raises(ValueError, match=rf"{files[0].name}: .* is in .*{files[0].name} too; give"):
+        read_masks([*files, files[0]])
+    with pytest.raises(ValueError, match=rf"{files[0].name}: settings"):
+        read_masks(files, None, [{"of": "another"} for _ in files])
+    other = tmp_path / "other.parquet"
+    dataclasses.replace(whole, neurons_per_layer=999, languages=("xx",), entries={}, scores={}).write(other)
+    with pytest.raises(ValueError, match=r"other\.parquet: of another neurons per layer than "):
+        read_masks([*files, other])
 
 
 def test_by_layer():

@@ -66,8 +66,9 @@ def test_the_paper_is_planned_whole(dry_run, config):
         "collect_activations": models * languages * shards,
         "merge_activations": models * languages,
         "summarize_activations": models * 5 * 7,  # en, vi, hi, ur, zh: Table 6, and all that is intervened with
-        "identify_neurons": models * 9,  # three methods, and three draws for each of two comparisons
-        "identify_half_neurons": models * 3 * 2,
+        # LAPE of two sets; Act Prob 90p of five languages; three draws for each of two comparisons, of four languages.
+        "identify_neurons": models * (2 + 5 + 3 * 2 * 4),
+        "identify_half_neurons": models * (2 + 5) * 2,
         "quantize_model": models,
         "finetune": len(finetunings),
         "draw_curves": models * 2,
@@ -131,15 +132,15 @@ def test_the_rule_graph_holds_every_rule(dry_run, tmp_path):
 
 # A table alone, counted by hand: fine-tunings, conditions, masks. The sources' baselines stand in Tables 1, 2, 4, 5.
 ALONE = {
-    "xnli": {"finetune": 2, "evaluate": 2 * (1 + 3 + 6 * 4), "identify_neurons": 2 * 3, "download_task": 5},
-    "xquad": {"finetune": 2, "evaluate": 2 * (1 + 3 + 6 * 4), "identify_neurons": 2 * 3, "download_task": 5},
+    "xnli": {"finetune": 2, "evaluate": 2 * (1 + 3 + 6 * 4), "identify_neurons": 2 * (2 + 3), "download_task": 5},
+    "xquad": {"finetune": 2, "evaluate": 2 * (1 + 3 + 6 * 4), "identify_neurons": 2 * (2 + 3), "download_task": 5},
     "xnli_finetuning": {"finetune": 3 + 5, "evaluate": 9 * 5, "identify_neurons": 2, "download_task": 5},
-    "xnli_all_interventions": {"finetune": 2, "evaluate": 2 * (1 + 3 + 6 * 8), "identify_neurons": 2 * 3},
-    "xquad_all_interventions": {"finetune": 2, "evaluate": 2 * (1 + 3 + 6 * 8), "identify_neurons": 2 * 3},
+    "xnli_all_interventions": {"finetune": 2, "evaluate": 2 * (1 + 3 + 6 * 8), "identify_neurons": 2 * (2 + 3)},
+    "xquad_all_interventions": {"finetune": 2, "evaluate": 2 * (1 + 3 + 6 * 8), "identify_neurons": 2 * (2 + 3)},
     "activation_statistics": {"summarize_activations": 2 * 5 * 7},
-    "xnli_finetuning_all": {"finetune": 8 + 7, "evaluate": 18 * 5, "identify_neurons": 3, "download_task": 5},
+    "xnli_finetuning_all": {"finetune": 8 + 7, "evaluate": 18 * 5, "identify_neurons": 2 + 4, "download_task": 5},
     # The random masks copy the numbers of LAPE's of both sets.
-    "xnli_random_neurons": {"finetune": 2 * 3, "evaluate": 2 * 3, "identify_neurons": 2 * 3, "download_task": 5},
+    "xnli_random_neurons": {"finetune": 2 * 3, "evaluate": 2 * 3, "identify_neurons": 2 * (2 + 3), "download_task": 5},
 }
 
 
@@ -221,7 +222,7 @@ def test_a_figure_alone_pulls_its_own_mask(tmp_path, one_shard, number, language
         "pack_tokens": languages,
         "collect_activations": languages,
         "merge_activations": languages,
-        "identify_neurons": 1,
+        "identify_neurons": languages if "act-prob" in FIGURES[number] else 1,
     }
     if perplexity:
         expected |= {"pack_heldout_tokens": languages, "measure_perplexity": 1, "draw_perplexity": 1}
@@ -250,7 +251,7 @@ def test_a_table_pulls_only_its_own_conditions(tmp_path, config):
     assert {c.task for c in conditions} == {"xnli"}
     assert counts["evaluate"] == len(conditions)
     assert counts["finetune"] == 2  # XNLI's base, of both models
-    assert counts["identify_neurons"] == 2 * 3  # not the random ones
+    assert counts["identify_neurons"] == 2 * (2 + 3)  # not the random ones
     assert counts["render_table"] == 1
     assert counts["download_task"] == 5  # none of XQuAD
     elsewhere = ("draw_neurons", "draw_perplexity", "measure_perplexity", "pack_heldout_tokens")
@@ -261,7 +262,7 @@ def test_one_condition_can_be_asked_for_by_its_path(tmp_path):
     target = "results/mistral-nemo/metrics/xquad/vi@random/vi/p75@lape-set1.tsv"
     counts = planned(tmp_path, target, configs=PAPER)
     assert (counts["evaluate"], counts["finetune"], counts["download_model"]) == (1, 1, 1)
-    assert counts["identify_neurons"] == 3  # lape-set1; random, and lape-set6 that it copies too
+    assert counts["identify_neurons"] == 2  # lape-set1, and random of the language
     assert counts["summarize_activations"] == 1
 
 

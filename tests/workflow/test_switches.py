@@ -9,7 +9,7 @@ from snakemake_calls import ROOT, SMALLEST
 
 TARGETS = [
     "results/tiny-llama/statistics/vi/p90.parquet",
-    "results/tiny-llama/neurons/act-prob-90p.parquet",
+    "results/tiny-llama/neurons/act-prob-90p/vi.parquet",
     "results/tiny-llama/metrics/xnli/base/vi/p90@lape-set1.tsv",
     "results/tiny-llama/metrics/xnli/base/vi/none.tsv",
     "results/tiny-llama/perplexity/lape-set1.tsv",
@@ -93,7 +93,7 @@ def test_each_switch_reaches_its_jobs(planned):
     edit, jobs = planned
     xquad = edit["tasks"]["xquad"]
     assert jobs["results/tiny-llama/statistics/vi/p90.parquet"]["params"]["statistic"] == edit["statistics"]
-    method = jobs["results/tiny-llama/neurons/act-prob-90p.parquet"]["params"]["method"]
+    method = jobs["results/tiny-llama/neurons/act-prob-90p/vi.parquet"]["params"]["method"]
     assert method["threshold"] == edit["methods"]["act-prob-90p"]["threshold"]
     for target in ("metrics/xnli/base/vi/p90@lape-set1.tsv", "perplexity/lape-set1.tsv"):
         assert jobs[f"results/tiny-llama/{target}"]["params"]["site"] == edit["interventions"]["site"]

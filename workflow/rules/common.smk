@@ -83,6 +83,7 @@ METHODS = one_of(settings.methods)
 wildcard_constraints:
     model=one_of(settings.models),
     method=METHODS,
+    mask=one_of(identification.all_masks(settings)),
     language="[a-z]{2}",
     statistic=r"mean|std|positive|p\d+(\.\d+)?",
     shard=r"\d{4}",

@@ -7,7 +7,7 @@ rule identify_half_neurons:
     output:
         paths.half_neurons(),
     log:
-        paths.log("identify_half_neurons", "{model}", "{method}.{half}"),
+        paths.log("identify_half_neurons", "{model}", "{mask}.{half}"),
     wildcard_constraints:
         half="even|odd",
     group:
@@ -20,9 +20,9 @@ rule identify_half_neurons:
         in_turn=1,
     params:
         version=version_of("identify_half_neurons"),
-        entries=entry_versions(identification.method_entries),
-        method=of(identification.method_settings),
+        entries=entry_versions(identification.mask_entries),
+        method=of(identification.mask_settings),
     message:
-        "Neurons of {wildcards.model} by {wildcards.method}, on the {wildcards.half} shards"
+        "Neurons of {wildcards.model} by {wildcards.mask}, on the {wildcards.half} shards"
     script:
         "../scripts/identify_half_neurons.py"

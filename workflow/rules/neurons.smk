@@ -7,7 +7,7 @@ rule identify_neurons:
     output:
         paths.neurons(),
     log:
-        paths.log("identify_neurons", "{model}", "{method}"),
+        paths.log("identify_neurons", "{model}", "{mask}"),
     group:
         groups.of("identify_neurons", "counts-{model}")
     conda:
@@ -18,11 +18,11 @@ rule identify_neurons:
         in_turn=1,
     params:
         version=version_of("identify_neurons"),
-        entries=entry_versions(identification.method_entries),
+        entries=entry_versions(identification.mask_entries),
         names=of(identification.input_names),
         shards=of(identification.identified_shards),
-        method=of(identification.method_settings),
+        method=of(identification.mask_settings),
     message:
-        "Neurons of {wildcards.model} by {wildcards.method}"
+        "Neurons of {wildcards.model} by {wildcards.mask}"
     script:
         "../scripts/identify_neurons.py"

@@ -4,7 +4,7 @@
 rule measure_perplexity:
     input:
         model=of(models.loadable),
-        mask=paths.neurons(),
+        masks=of(identification.method_files),
         tokens=lambda wildcards: [
             paths.tokens(wildcards.model, language, "heldout")
             for language in identification.method_languages(settings, wildcards.method)

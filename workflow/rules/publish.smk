@@ -48,7 +48,7 @@ rule compare_with_paper:
 
 rule draw_neurons:
     input:
-        paths.neurons(),
+        of(identification.method_files),
     output:
         **drawings(*published.NEURON_FIGURES),
     log:
@@ -81,7 +81,7 @@ rule draw_perplexity:
         width=settings.figures.width,
         height=settings.figures.height,
     message:
-        "Perplexity change of {wildcards.model} by {wildcards.method}"
+        "Figures of the perplexity change of {wildcards.model} by {wildcards.method}"
     script:
         "../scripts/draw_perplexity.py"
 

@@ -9,6 +9,6 @@ with job(snakemake):
     facts = {"model_key": snakemake.wildcards.model, "method": snakemake.wildcards.method}
     title = f"{p.title}, {snakemake.wildcards.method}"
     for draw in (neuron_counts, neuron_overlap, neuron_layers):
-        chart = draw(snakemake.input[0], title, p.width, p.height, facts)
+        chart = draw(list(snakemake.input), title, p.width, p.height, facts)
         for ending in ("svg", "pdf", "html"):
             save_chart(chart, outputs[f"{draw.__name__}_{ending}"])

@@ -21,7 +21,7 @@ with job(snakemake):
         base,
         data,
         wildcards.finetuning,
-        Mask(inputs.mask, p.method) if inputs.get("mask") else None,
+        Mask(inputs.get("masks"), p.method) if inputs.get("masks") else None,
         p.finetuning,
         Outputs(snakemake.output.adapter, snakemake.output.curve, checkpoints_of(snakemake.output.adapter)),
         p.seed,

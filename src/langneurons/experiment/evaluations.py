@@ -7,10 +7,11 @@ from typing import Any
 from langneurons.activations.statistic_names import PLAIN, percentile_name, settings_of
 from langneurons.config.load import Config
 from langneurons.experiment.condition import NONE, Condition, split_intervention
-from langneurons.experiment.identification import method_settings
+from langneurons.experiment.identification import settings_of_masks
 from langneurons.experiment.models import loadable
 from langneurons.experiment.paths import paths_of
 from langneurons.interventions.base import find, statistics_of
+from langneurons.methods.base import mask_files
 
 
 def evaluation_input(
@@ -26,7 +27,7 @@ def evaluation_input(
         "test": paths.task(task, language, "test"),
     }
     if method:
-        files["mask"] = paths.neurons(model, method)
+        (files["mask"],) = mask_files(config, model, method, [language])
         if read := _statistics(intervention):
             files["statistics"] = [paths.statistic(model, language, name) for name in read]
     return files
@@ -51,10 +52,10 @@ def intervention_site(config: Config, intervention: str) -> str | None:
     return None if intervention == NONE else config.interventions.site
 
 
-def intervention_method(config: Config, intervention: str) -> dict[str, Any] | None:
-    """Settings of the method whose neurons an intervention changes; None for none."""
+def intervention_method(config: Config, language: str, intervention: str) -> dict[str, Any] | None:
+    """Settings of the mask whose neurons an intervention changes; None for none."""
     method = split_intervention(intervention)[1]
-    return None if method is None else method_settings(config, method)
+    return None if method is None else settings_of_masks(config, method, [language])[0]
 
 
 def intervention_entries(config: Config, intervention: str) -> list[tuple[str, str]]:

@@ -7,9 +7,10 @@ from typing import Any
 from langneurons.config.load import Config
 from langneurons.experiment.condition import split_finetuning
 from langneurons.experiment.conditions import table_conditions
-from langneurons.experiment.identification import method_settings
+from langneurons.experiment.identification import settings_of_masks
 from langneurons.experiment.models import loadable
 from langneurons.experiment.paths import paths_of
+from langneurons.methods.base import mask_files
 
 
 def finetunings(config: Config) -> dict[tuple[str, str], list[str]]:
@@ -21,16 +22,16 @@ def finetunings(config: Config) -> dict[tuple[str, str], list[str]]:
     return {key: sorted(names, key=lambda name: (name != "base", name)) for key, names in found.items()}
 
 
-def finetuning_input(config: Config, model: str, task: str, finetuning: str) -> dict[str, str]:
-    """Model, training and validation data, and the mask of one with neurons."""
+def finetuning_input(config: Config, model: str, task: str, finetuning: str) -> dict[str, str | list[str]]:
+    """Model, training and validation data, and the masks of one with neurons."""
     paths = paths_of(config)
-    _, method = split_finetuning(finetuning)
+    languages, method = split_finetuning(finetuning)
     source = config.tasks[task].source_language
-    files = {"model": loadable(config, model), "train": paths.task(task, source, "train")}
+    files: dict[str, str | list[str]] = {"model": loadable(config, model), "train": paths.task(task, source, "train")}
     if config.finetuning[task].validation:
         files["validation"] = paths.task(task, source, "test")
     if method:
-        files["mask"] = paths.neurons(model, method)
+        files["masks"] = mask_files(config, model, method, languages)
     return files
 
 
@@ -40,10 +41,10 @@ def finetuning_settings(config: Config, task: str, finetuning: str) -> dict[str,
     return config.finetuning[task].model_dump(exclude=without)
 
 
-def finetuning_method(config: Config, finetuning: str) -> dict[str, Any] | None:
-    """Settings of the method whose neurons are fine-tuned; None for base."""
-    method = split_finetuning(finetuning)[1]
-    return None if method is None else method_settings(config, method)
+def finetuning_method(config: Config, finetuning: str) -> list[dict[str, Any]] | None:
+    """Settings of each mask whose neurons are fine-tuned; None for base."""
+    languages, method = split_finetuning(finetuning)
+    return None if method is None else settings_of_masks(config, method, languages)
 
 
 def curves(config: Config, model: str, task: str) -> list[str]:

@@ -15,6 +15,12 @@ class Roots(Protocol):
     results: str
     resources: str
 
+    def stage_of(self, path: str) -> str:
+        """The directory below a model's that a file lies in: ``neurons``, ``statistics``, ...; "" for other files."""
+        inside = PurePath(path).is_relative_to(self.results)
+        parts = PurePath(path).relative_to(self.results).parts if inside else ()
+        return parts[1] if len(parts) > 2 else ""
+
 
 def condition_of(path: str) -> Condition:
     """The condition whose metrics or predictions ``path`` is; ValueError for a path of another form."""
@@ -22,13 +28,6 @@ def condition_of(path: str) -> Condition:
     if len(parts) < 6 or parts[-5] not in ("metrics", "predictions"):
         raise ValueError(f"{path}: is no file of a condition's metrics or predictions")
     return Condition.parse("/".join([parts[-6], *parts[-4:]]))
-
-
-def stage_of(path: str) -> str:
-    """The directory below a model's that a file lies in: ``neurons``, ``statistics``, ...; "" for other files."""
-    parts = PurePath(path).parts
-    known = ("activations", "adapters", "curves", "metrics", "neurons", "perplexity", "predictions", "statistics")
-    return next((part for part in reversed(parts[:-1]) if part in known), "")
 
 
 def task_facts(path: str) -> dict[str, str]:
@@ -52,6 +51,12 @@ class Paths:
 
     results: str
     resources: str
+
+    def stage_of(self, path: str) -> str:
+        """The directory below a model's that a file lies in: ``neurons``, ``statistics``, ...; "" for other files."""
+        inside = PurePath(path).is_relative_to(self.results)
+        parts = PurePath(path).relative_to(self.results).parts if inside else ()
+        return parts[1] if len(parts) > 2 else ""
 
     def corpus(self, language: str = "{language}", shard: str = "{shard}") -> str:
         return f"{self.resources}/corpus/{language}/{shard}.parquet"
@@ -89,12 +94,13 @@ class Paths:
     def statistic(self, model: str = "{model}", language: str = "{language}", statistic: str = "{statistic}") -> str:
         return f"{self.results}/{model}/statistics/{language}/{statistic}.parquet"
 
-    def neurons(self, model: str = "{model}", method: str = "{method}") -> str:
-        return f"{self.results}/{model}/neurons/{method}.parquet"
+    def neurons(self, model: str = "{model}", mask: str = "{mask}") -> str:
+        """Neurons of a mask: ``method``, or ``method/language`` (``methods.base.masks``)."""
+        return f"{self.results}/{model}/neurons/{mask}.parquet"
 
-    def half_neurons(self, model: str = "{model}", method: str = "{method}", half: str = "{half}") -> str:
+    def half_neurons(self, model: str = "{model}", mask: str = "{mask}", half: str = "{half}") -> str:
         """Neurons identified on half of the shards: ``even`` or ``odd``."""
-        return f"{self.results}/{model}/neurons/{method}.{half}.parquet"
+        return f"{self.results}/{model}/neurons/{mask}.{half}.parquet"
 
     def adapter(self, model: str = "{model}", task: str = "{task}", finetuning: str = "{finetuning}") -> str:
         return f"{self.results}/{model}/adapters/{task}/{finetuning}"

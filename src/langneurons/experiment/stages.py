@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from langneurons.config.load import Config
 from langneurons.experiment.conditions import table_conditions
 from langneurons.experiment.evaluations import evaluation_input
 from langneurons.experiment.finetunings import finetuning_input, finetunings
 from langneurons.experiment.own_files import needed_languages
-from langneurons.experiment.paths import paths_of, stage_of
+from langneurons.experiment.paths import paths_of
 from langneurons.experiment.published import drawn_methods, table_input
 from langneurons.experiment.text import shards
+from langneurons.methods.base import mask_files
 
 
 def corpus(config: Config) -> list[str]:
@@ -28,7 +29,7 @@ def statistics(config: Config) -> list[str]:
 
 def neurons(config: Config) -> list[str]:
     """Every mask that a fine-tuning, an intervention, a table or a figure reads."""
-    drawn = [paths_of(config).neurons(model, method) for model, method in drawn_methods(config)]
+    drawn = [file for model, method in drawn_methods(config) for file in mask_files(config, model, method)]
     return list(dict.fromkeys([*_read(config, "neurons"), *drawn]))
 
 
@@ -52,7 +53,7 @@ def perplexity(config: Config) -> list[str]:
 
 def _read(config: Config, stage: str) -> list[str]:
     """Files of a stage that evaluations, fine-tunings and tables read, each once, in order."""
-    return list(dict.fromkeys(path for path in _inputs(config) if stage_of(path) == stage))
+    return list(dict.fromkeys(path for path in _inputs(config) if paths_of(config).stage_of(path) == stage))
 
 
 def _inputs(config: Config) -> Iterator[str]:
@@ -60,8 +61,12 @@ def _inputs(config: Config) -> Iterator[str]:
         for files in table_input(config, name).values():
             yield from files
         for c in table_conditions(config, name):
-            for read in evaluation_input(config, **vars(c)).values():
-                yield from [read] if isinstance(read, str) else read
+            yield from _flat(evaluation_input(config, **vars(c)))
     for (model, task), names in finetunings(config).items():
         for finetuning in names:
-            yield from finetuning_input(config, model, task, finetuning).values()
+            yield from _flat(finetuning_input(config, model, task, finetuning))
+
+
+def _flat(files: Mapping[str, str | list[str]]) -> Iterator[str]:
+    for read in files.values():
+        yield from [read] if isinstance(read, str) else read

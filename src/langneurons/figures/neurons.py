@@ -10,7 +10,7 @@ from __future__ import annotations
 import html
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,23 +18,25 @@ import altair as alt
 import numpy as np
 
 from langneurons.files import write_atomically
-from langneurons.methods.mask import NeuronMask
+from langneurons.methods.mask import NeuronMask, read_masks
 
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"  # the first is part of vl-convert: same bytes everywhere
 AMOUNT = alt.SchemeParams(name="viridis", extent=[1, 0])
 INK = "#31688e"
 NOTHING = "#f2f2f2"
 Axis = TypeVar("Axis", alt.X, alt.Y)
+Masks = str | os.PathLike | Sequence[str | os.PathLike]
+"""The files of one method's mask."""
 ENDINGS = (".svg", ".html", ".pdf")
 LESS = "\ue000less\ue000"
 """Stands for "<" while a page is made: within a script, ``</script>`` and ``<!--`` of a title would end it."""
 
 
 def neuron_counts(
-    mask_path: str | os.PathLike, title: str, width: int, height: int, expected: Mapping[str, str] | None = None
+    masks: Masks, title: str, width: int, height: int, expected: Mapping[str, str] | None = None
 ) -> alt.LayerChart:
     """Bars: number of neurons of each language of the mask, with the number; also of languages without any."""
-    mask = NeuronMask.read(mask_path, expected)
+    mask = read_masks(masks, expected)
     values = [{"language": code, "neurons": mask.count(code)} for code in mask.languages]
     most = max(map(mask.count, mask.languages)) or 1
     chart = alt.Chart(alt.Data(values=values)).encode(
@@ -50,10 +52,10 @@ def neuron_counts(
 
 
 def neuron_overlap(
-    mask_path: str | os.PathLike, title: str, width: int, height: int, expected: Mapping[str, str] | None = None
+    masks: Masks, title: str, width: int, height: int, expected: Mapping[str, str] | None = None
 ) -> alt.LayerChart:
     """Heat map: number of neurons that two languages share, grey where none; on the diagonal a language's own."""
-    mask = NeuronMask.read(mask_path, expected)
+    mask = read_masks(masks, expected)
     sets = {code: _flat(mask, code) for code in mask.languages}
     shared = {
         (a, b): int(np.intersect1d(sets[a], sets[b], assume_unique=True).size)
@@ -78,10 +80,10 @@ def neuron_overlap(
 
 
 def neuron_layers(
-    mask_path: str | os.PathLike, title: str, width: int, height: int, expected: Mapping[str, str] | None = None
+    masks: Masks, title: str, width: int, height: int, expected: Mapping[str, str] | None = None
 ) -> alt.LayerChart:
     """Heat map: number of neurons of each language in each layer, counted from 0; grey where there is none."""
-    mask = NeuronMask.read(mask_path, expected)
+    mask = read_masks(masks, expected)
     counts: dict[tuple[str, int], int] = {}
     for code in mask.languages:
         found = mask.neurons(code)

@@ -59,10 +59,10 @@ class TaskData:
 
 @dataclass(frozen=True)
 class Mask:
-    """The mask whose neurons train, and the settings of the method that it must have been made with."""
+    """The files of the mask whose neurons train, and the settings that each must have been made with."""
 
-    path: PathLike
-    settings: Mapping[str, Any] | None = None
+    paths: Sequence[PathLike]
+    settings: Sequence[Mapping[str, Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def _neurons(
     model: torch.nn.Module, digest: str, key: str, finetuning: str, mask: Mask | None
 ) -> tuple[dict | None, dict[str, Any]]:
     """The rows that train by layer, and what the adapter says of them; None and nothing for ``base``."""
-    from langneurons.methods.mask import NeuronMask
+    from langneurons.methods.mask import read_masks
     from langneurons.models.neurons import find_neurons
 
     languages, method = split_finetuning(finetuning)
@@ -178,12 +178,12 @@ def _neurons(
         return None, {}
     if mask is None:
         raise ValueError(f"{finetuning}: trains neurons, and there is no mask; give one")
-    expected = {"method": method, "model_key": key} | ({"settings": mask.settings} if mask.settings else {})
-    read, sites = NeuronMask.read(mask.path, expected), find_neurons(model)
+    read = read_masks(mask.paths, {"method": method, "model_key": key}, mask.settings)
+    sites = find_neurons(model)
     try:
         read.check_model(len(sites.layers), sites.neurons_per_layer, digest)
     except ValueError as error:
-        raise ValueError(f"{mask.path}: {error}") from None
+        raise ValueError(f"{', '.join(map(str, mask.paths))}: {error}") from None
     rows = read.union(languages)
     neurons = sum(len(chosen) for chosen in rows.values())
     print(f"{neurons} neurons of {'+'.join(languages)} train")

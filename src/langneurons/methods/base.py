@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from langneurons.experiment.paths import paths_of
 from langneurons.registry import entry
 from langneurons.sections.base import Section
 
@@ -74,6 +75,28 @@ class Method(Protocol):
 def method_of(section: Section) -> Any:
     """The entry that a section of ``methods`` is of."""
     return entry("methods", section.kind)  # type: ignore[attr-defined]
+
+
+def masks(config: Any, method: str, languages: Sequence[str] | None = None) -> list[str]:
+    """The masks of ``method`` that hold the neurons of these of its languages; all of them by default.
+
+    A mask is one file and one job: ``method/language`` of a method that is ``PER_LANGUAGE``, else ``method``.
+    """
+    spec = config.methods[method]
+    if not method_of(spec).PER_LANGUAGE:
+        return [method]
+    chosen = method_of(spec).languages(spec, config) if languages is None else languages
+    return [f"{method}/{language}" for language in chosen]
+
+
+def mask_files(config: Any, model: str, method: str, languages: Sequence[str] | None = None) -> list[str]:
+    """The files of ``masks``, of one model."""
+    return [paths_of(config).neurons(model, mask) for mask in masks(config, method, languages)]
+
+
+def half_mask_files(config: Any, model: str, method: str, half: str) -> list[str]:
+    """The files of a method's masks on half of the shards; ``half`` is even or odd."""
+    return [paths_of(config).half_neurons(model, mask, half) for mask in masks(config, method)]
 
 
 def method_settings(section: Section, config: Any, languages: Sequence[str]) -> dict[str, Any]:

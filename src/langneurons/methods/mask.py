@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -158,6 +159,47 @@ class NeuronMask:
             return cls(entries=entries, scores=scores, **facts)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
+
+
+def read_masks(
+    paths: str | os.PathLike | Sequence[str | os.PathLike],
+    expected: Mapping[str, Any] | None = None,
+    settings: Sequence[Mapping[str, Any]] | None = None,
+) -> NeuronMask:
+    """One mask of one method from its files, each of other languages; ``details`` are those of all files together.
+
+    ``expected``: facts of every file; ``settings``: what each was made with. Raises as ``NeuronMask.read``, and
+    ValueError naming the file that is of another method, model or shape than the first, or whose language another has.
+    """
+    paths = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+    own: Sequence[Mapping[str, Any]] = [{} for _ in paths]
+    if settings is not None:
+        own = [{"settings": dict(one)} for one in settings]
+    parts = [NeuronMask.read(path, {**(expected or {}), **facts}) for path, facts in zip(paths, own, strict=True)]
+    first, seen = parts[0], dict.fromkeys(parts[0].languages, paths[0])
+    for path, part in zip(paths[1:], parts[1:], strict=True):
+        for name in ("method", "model", "layers", "neurons_per_layer"):
+            if getattr(part, name) != getattr(first, name):
+                raise ValueError(f"{path}: of another {name.replace('_', ' ')} than {paths[0]}; identify them again")
+        if shared := seen.keys() & set(part.languages):
+            raise ValueError(f"{path}: {min(shared)} is in {seen[min(shared)]} too; give each language's file once")
+        seen |= dict.fromkeys(part.languages, path)
+    return NeuronMask(
+        first.method,
+        tuple(seen),
+        first.layers,
+        first.neurons_per_layer,
+        first.model,
+        {language: entries for part in parts for language, entries in part.entries.items()},
+        {language: scores for part in parts for language, scores in part.scores.items()},
+        functools.reduce(_merged, (part.details for part in parts)),
+    )
+
+
+def _merged(one: dict, other: dict) -> dict:
+    """All keys of both; dictionaries that both have are merged, other values of such a key are equal."""
+    both = {key: _merged(one[key], other[key]) for key in one if isinstance(one[key], dict) and key in other}
+    return {**one, **other, **both}
 
 
 def mask_from(

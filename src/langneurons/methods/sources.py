@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from langneurons.artifacts.facts import compare
-from langneurons.methods.mask import NeuronMask
+from langneurons.methods.mask import NeuronMask, read_masks
 
 Paths = Sequence[str | os.PathLike]
 
@@ -69,10 +69,9 @@ class Sources:
         return counts
 
     def mask(self, method: str) -> NeuronMask:
-        """Another method's neurons."""
-        (path,) = self._masks[method]
-        mask = NeuronMask.read(path, self._wanted | {"method": method})
-        self._check(path, mask.model, (mask.layers, mask.neurons_per_layer))
+        """Another method's neurons, of the languages that its files hold."""
+        mask = read_masks(self._masks[method], self._wanted | {"method": method})
+        self._check(self._masks[method][0], mask.model, (mask.layers, mask.neurons_per_layer))
         return mask
 
     def _check(self, path: str | os.PathLike, digest: str, shape: tuple[int, int]) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 from langneurons.experiment.condition import Condition
 from langneurons.experiment.paths import paths_of
+from langneurons.methods.base import masks
 from langneurons.sections.tables import MethodTable, TableSection, TaskTable
 from langneurons.tables.base import Context
 from langneurons.tasks.base import task_of as entry_of
@@ -60,6 +62,24 @@ def pairs_of(section: MethodTable, context: Context) -> list[tuple[str, str]]:
 def pair_params(section: MethodTable, context: Context) -> dict[str, Any]:
     """What the layout of a table depends on that goes by models and methods."""
     return common_params(section, context) | {"pairs": pairs_of(section, context)}
+
+
+def mask_params(section: MethodTable, context: Context) -> dict[str, Any]:
+    """``pair_params`` of a table that reads masks; ``masks``: how many files each pair has."""
+    found = pair_params(section, context)
+    return found | {"masks": [len(masks(context.config, method)) for _, method in found["pairs"]]}
+
+
+def masks_by_pair(params: Mapping[str, Any], files: Iterable[Any]) -> dict[tuple[str, str], list[Any]]:
+    """(model, method) -> the files of its mask, which follow each other in the order of ``mask_params``."""
+    rest = iter(files)
+    found = {
+        (model, method): list(islice(rest, number))
+        for (model, method), number in zip(params["pairs"], params["masks"], strict=True)
+    }
+    if next(rest, None) is not None:
+        raise ValueError(f"more files than the masks of {', '.join(method for _, method in found)} have")
+    return found
 
 
 def by_pair(params: Mapping[str, Any], files: Iterable[Any]) -> dict[tuple[str, str], Any]:

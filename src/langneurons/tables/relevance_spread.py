@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from langneurons.experiment.condition import Condition
-from langneurons.experiment.paths import paths_of
+from langneurons.methods.base import mask_files
 from langneurons.sections.tables import MethodTable
 from langneurons.tables.base import Context, Findings, Text
 from langneurons.tables.checks import method_checks
 from langneurons.tables.columns import columns_text
-from langneurons.tables.common import by_pair, pair_params, pairs_of
+from langneurons.tables.common import mask_params, masks_by_pair, pairs_of
 from langneurons.tables.findings import number, place
 
 if TYPE_CHECKING:
@@ -55,38 +55,41 @@ def conditions(section: Section, context: Context) -> list[Condition]:
 
 
 def inputs(section: Section, context: Context) -> dict[str, list[str]]:
-    paths = paths_of(context.config)
-    return {"masks": [paths.neurons(*pair) for pair in pairs_of(section, context)]}
+    pairs = pairs_of(section, context)
+    return {"masks": [file for pair in pairs for file in mask_files(context.config, *pair)]}
 
 
 def params(section: Section, context: Context) -> dict[str, Any]:
-    return pair_params(section, context)
+    return mask_params(section, context)
 
 
 def frame(params: Mapping[str, Any], inputs: Any) -> pandas.DataFrame:
-    return relevance_spread(by_pair(params, inputs.masks), params["titles"])
+    return relevance_spread(masks_by_pair(params, inputs.masks), params["titles"])
 
 
-def relevance_spread(masks: Mapping[tuple[str, str], str | os.PathLike], titles: Mapping[str, str]) -> pandas.DataFrame:
+def relevance_spread(
+    masks: Mapping[tuple[str, str], str | os.PathLike | Sequence[str | os.PathLike]], titles: Mapping[str, str]
+) -> pandas.DataFrame:
     """Does the relevance of Act Prob 90p vary over the neurons more than sampling alone would make it?
 
-    ``masks``: (model, method) -> its mask, which holds what identification measured. Columns: model, method,
+    ``masks``: (model, method) -> files of its mask, which hold what identification measured. Columns: model, method,
     language, spread (standard deviation of r over all neurons), sampling_noise (that of binomial sampling alone, all
     neurons having one r: sqrt(mean(r(1-r)) / tokens)), ratio (missing where there is no noise), note. ValueError
     naming the file for a mask of another method.
     """
     import pandas as pd
 
-    from langneurons.methods.mask import NeuronMask
+    from langneurons.methods.mask import read_masks
 
     lines = []
-    for (model, method), path in masks.items():
-        mask = NeuronMask.read(path, {"model_key": model, "method": method})
+    for (model, method), files in masks.items():
+        mask = read_masks(files, {"model_key": model, "method": method})
+        where = files if isinstance(files, str | os.PathLike) else ", ".join(map(str, files))
         for language in mask.languages:
             found = mask.details.get(language)
             if not isinstance(found, dict) or not {"spread", "sampling_noise", "degenerate"} <= found.keys():
                 raise ValueError(
-                    f"{path}: says nothing of the relevance's spread; write a method by activation probability"
+                    f"{where}: says nothing of the relevance's spread; write a method by activation probability"
                 )
             spread, noise = found["spread"], found["sampling_noise"]
             note = "no more than noise: the ranking means nothing" if found["degenerate"] else ""

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
 from langneurons.experiment.condition import Condition
-from langneurons.experiment.paths import paths_of
+from langneurons.methods.base import half_mask_files
 from langneurons.sections.tables import MethodTable
 from langneurons.tables.base import Context, Findings, Text
 from langneurons.tables.checks import method_checks
 from langneurons.tables.columns import columns_text
-from langneurons.tables.common import by_pair, pair_params, pairs_of
+from langneurons.tables.common import mask_params, masks_by_pair, pairs_of
 from langneurons.tables.findings import number, place
 from langneurons.tables.formats import MISSING
 
 if TYPE_CHECKING:
     import pandas
+
+Masks = str | os.PathLike | Sequence[str | os.PathLike]
 
 ENTRY_OF = "tables"
 DECIMALS = 3
@@ -64,37 +66,36 @@ def conditions(section: Section, context: Context) -> list[Condition]:
 
 
 def inputs(section: Section, context: Context) -> dict[str, list[str]]:
-    paths, pairs = paths_of(context.config), pairs_of(section, context)
-    return {half: [paths.half_neurons(*pair, half) for pair in pairs] for half in HALVES}
+    pairs = pairs_of(section, context)
+    return {half: [f for pair in pairs for f in half_mask_files(context.config, *pair, half)] for half in HALVES}
 
 
 def params(section: Section, context: Context) -> dict[str, Any]:
-    return pair_params(section, context)
+    return mask_params(section, context)
 
 
 def frame(params: Mapping[str, Any], inputs: Any) -> pandas.DataFrame:
-    return split_half(by_pair(params, zip(inputs.even, inputs.odd, strict=True)), params["titles"])
+    even, odd = (masks_by_pair(params, files) for files in (inputs.even, inputs.odd))
+    return split_half({pair: (even[pair], odd[pair]) for pair in even}, params["titles"])
 
 
-def split_half(
-    masks: Mapping[tuple[str, str], tuple[str | os.PathLike, str | os.PathLike]], titles: Mapping[str, str]
-) -> pandas.DataFrame:
+def split_half(masks: Mapping[tuple[str, str], tuple[Masks, Masks]], titles: Mapping[str, str]) -> pandas.DataFrame:
     """Split-half reliability: neurons of two halves of the shards, and their Jaccard index, by language.
 
-    ``masks``: (model, method) -> masks of the even and of the odd shards. Columns: model, model_key, method, language,
-    neurons_even, neurons_odd, shared, jaccard, jaccard_random (of two random sets of these sizes, drawn from all
-    neurons of the model); the last two are missing where neither half has a neuron.
+    ``masks``: (model, method) -> files of its masks, of the even and of the odd shards. Columns: model, model_key,
+    method, language, neurons_even, neurons_odd, shared, jaccard, jaccard_random (of two random sets of these sizes,
+    drawn from all neurons of the model); the last two are missing where neither half has a neuron.
     """
     import pandas as pd
 
-    from langneurons.methods.mask import NeuronMask
+    from langneurons.methods.mask import read_masks
     from langneurons.methods.stability import agreement
 
     lines = []
-    for (model, method), paths in masks.items():
+    for (model, method), halves in masks.items():
         even, odd = (
-            NeuronMask.read(path, {"model_key": model, "method": method, "half": half})
-            for path, half in zip(paths, HALVES, strict=True)
+            read_masks(files, {"model_key": model, "method": method, "half": half})
+            for files, half in zip(halves, HALVES, strict=True)
         )
         for language in even.languages:
             found = agreement(even, odd, language)
