@@ -8,7 +8,7 @@ OVERLAYS := $(if $(CONFIG),--configfile $(CONFIG))
 .PHONY: demo report test lint format plan dag unlock bench clean
 
 demo: $(READY)
-	$(BIN)/python -m langneurons.runner.warm $(BIN)/snakemake --profile profiles/demo
+	$(BIN)/langneurons warm $(BIN)/snakemake --profile profiles/demo
 	@echo
 	@echo "Tables:  results/demo/tables/   (start with xnli.md)"
 	@echo "Figures: results/demo/figures/  (.svg, .pdf, and .html to open in a browser)"
@@ -32,24 +32,24 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow
-	$(BIN)/python -m langneurons.config.document
+	$(BIN)/langneurons docs
 
 # What a run would do, by stage: jobs, Slurm jobs, GPU hours, disk; touches nothing. The paper's configuration, or
 # any other: make plan CONFIG="config/demo.yaml"
 plan: $(READY)
-	$(BIN)/python -m langneurons.runner.plan $(OVERLAYS)
+	$(BIN)/langneurons plan $(OVERLAYS)
 
 # The rules of a configuration and what flows between them, as a picture: results/dag.svg. CONFIG as above.
 dag: $(READY)
 	mkdir -p results
 	$(BIN)/snakemake --rulegraph $(OVERLAYS) > results/dag.dot
-	$(BIN)/python -m langneurons.runner.rulegraph < results/dag.dot > results/dag.svg
+	$(BIN)/langneurons rulegraph < results/dag.dot > results/dag.svg
 	@rm results/dag.dot; echo "results/dag.svg"
 
 # After Snakemake was killed: names jobs of this directory that still run on this machine and refuses, or ends them
 # (make unlock END=1); cancels the Slurm jobs that it left here; then removes its lock.
 unlock: $(READY)
-	$(BIN)/python -m langneurons.runner.unlock $(if $(END),--end)
+	$(BIN)/langneurons unlock $(if $(END),--end)
 
 # What is fast, side by side: ratios, since absolute times depend on the machine.
 bench: $(READY)

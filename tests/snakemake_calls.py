@@ -50,7 +50,7 @@ def snakemake(
     """
     command = [sys.executable, "-m", "snakemake", *_options(directory, arguments, configs)]
     if warm:
-        command = [sys.executable, "-m", "langneurons.runner.warm", *command]
+        command = [sys.executable, "-m", "langneurons", "warm", *command]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     if not network:
         before, settings = without_network()

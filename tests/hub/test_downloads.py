@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import server
+import yaml
 from huggingface_hub import close_session, constants, errors
 
 from langneurons.artifacts import locks
@@ -27,10 +28,12 @@ from langneurons.corpus.quality import Sieve
 from langneurons.corpus.sources import Wikipedia, download_wikipedia_shard
 from langneurons.hub import downloads
 from langneurons.hub import requests as hub_requests
+from langneurons.hub.command import main
 from langneurons.hub.downloads import Repository, fetch, fetch_all, list_files, write_manifest
-from langneurons.hub.errors import hub_faults, main
+from langneurons.hub.errors import hub_faults
 from langneurons.models import sources
 from langneurons.models.sources import download_snapshot
+from langneurons.sections import HubModel
 
 ROOT = Path(__file__).parents[2]
 COMMIT = "a" * 40
@@ -362,6 +365,57 @@ def test_an_unexpected_error_of_the_disk_passes(hub, tmp_path):
         fetch(WHERE, listed(LARGE), tmp_path / "gone/it")
 
 
+@pytest.fixture
+def model_hub(online, tmp_path):
+    """A Hub with a model of 3 float32 numbers, whose config.json is a Llama's, and a data set."""
+    folder = tmp_path / "served"
+    (folder / "data").mkdir(parents=True)
+    config = {"model_type": "llama", "hidden_size": 64, "num_attention_heads": 2, "num_key_value_heads": 1}
+    config |= {"max_position_embeddings": 512, "num_hidden_layers": 1, "torch_dtype": "float32"}
+    (folder / "config.json").write_text(json.dumps(config))
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).write_text("{}")
+    (folder / "model.safetensors").write_bytes(bytes(12))
+    repositories = [
+        server.Repository("models", "someone/My_Model-1B", COMMIT, folder),
+        server.Repository("datasets", "someone/texts", COMMIT, folder / "data"),
+    ]
+    with online(server.Hub(repositories)) as hub:
+        yield hub
+
+
+def test_the_entry_of_a_model_is_yaml_of_a_valid_section(model_hub, capsys):
+    assert main(["model", "someone/My_Model-1B"]) == 0
+    ((key, entry),) = yaml.safe_load(capsys.readouterr().out)["models"].items()
+    assert key == "my-model-1b"
+    section = HubModel.model_validate(entry)
+    assert (section.repository, section.revision) == ("someone/My_Model-1B", COMMIT)
+    assert (section.title, section.parameters, section.architecture) == ("My Model 1B", 3, "llama")
+
+
+def test_the_hub_s_own_count_of_parameters_goes_first(model_hub, capsys):
+    body = json.dumps({"sha": COMMIT, "safetensors": {"total": 1_235_814_400}}).encode()
+    model_hub.faults = [server.Fault("revision", status=200, headers={"Content-Type": "application/json"}, body=body)]
+    assert main(["model", "someone/My_Model-1B"]) == 0
+    ((_, entry),) = yaml.safe_load(capsys.readouterr().out)["models"].items()
+    assert float(entry["parameters"]) == 1.24e9
+
+
+def test_a_model_that_no_job_could_use_has_no_entry(model_hub, capsys):
+    file = model_hub.repositories[0].folder / "config.json"
+    file.write_text(json.dumps({"model_type": "mamba"}))
+    assert main(["model", "someone/My_Model-1B"]) == 1
+    printed = capsys.readouterr()
+    line = printed.err.splitlines()[-1]  # before it: how far the download is
+    assert printed.out == ""
+    assert line.startswith("error: someone/My_Model-1B/config.json: model_type 'mamba' is not a known architecture")
+
+
+def test_the_entry_of_a_data_set_has_its_commit(model_hub, capsys):
+    assert main(["dataset", "someone/texts"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out) == {"hub": {"repository": "someone/texts", "revision": COMMIT}}
+
+
 def test_the_commit_of_a_branch_is_printed(hub, capsys):
     assert main(["commit", WHERE.name]) == 0
     assert capsys.readouterr().out == f"{COMMIT}  {WHERE.name}\n"
@@ -681,7 +735,7 @@ def test_an_address_of_the_hub_that_is_none_is_one_line(address, told):
     """In a process of its own: huggingface_hub parses the address when it is imported."""
     environment = os.environ | {"HF_ENDPOINT": address, "PYTHONPATH": str(ROOT / "src")}
     for code in (
-        "import sys; from langneurons.hub.errors import main; sys.exit(main(['commit', 'owner/name']))",
+        "import sys; from langneurons.hub.command import main; sys.exit(main(['commit', 'owner/name']))",
         "from langneurons.hub.downloads import Repository; from langneurons.hub.access import obstacle; "
         "sys.exit(obstacle([Repository('model', 'owner/name', 40 * 'c')]))",
     ):

@@ -11,7 +11,7 @@ def test_an_unfilled_commit_is_refused_with_the_command_that_prints_it(tmp_path)
     done = parse(tmp_path, "--dry-run", configs=(SMALL,))
     assert done.returncode not in (0, None)
     assert "models.qwen2.5-1.5b.revision: is 'FILL-IN'; should be a commit of 40 hexadecimal digits" in done.stdout
-    assert "python -m langneurons.hub commit Qwen/Qwen2.5-1.5B" in done.stdout
+    assert "langneurons hub commit Qwen/Qwen2.5-1.5B" in done.stdout
     assert "Job stats" not in done.stdout and "most recent call last" not in done.stdout
 
 

@@ -149,7 +149,7 @@ def test_after_sigkill_one_command_frees_the_directory(cluster, fault):
 
 def unlock(person: Person) -> subprocess.CompletedProcess:
     """What ``make unlock`` calls."""
-    command = [sys.executable, "-m", "langneurons.runner.unlock", "--directory", str(person.directory)]
+    command = [sys.executable, "-m", "langneurons", "unlock", "--directory", str(person.directory)]
     return subprocess.run(command, env=person.environment, capture_output=True, text=True, check=False)
 
 

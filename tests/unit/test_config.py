@@ -70,26 +70,13 @@ def test_the_papers_own_limits_are_the_defaults(base):
 
 def test_main_writes_both_and_refuses_another_directory(tmp_path):
     with pytest.raises(ValueError, match=r"no config/config\.yaml here"):
-        config_document.main(str(tmp_path))
+        config_document.write(str(tmp_path))
     assert not list(tmp_path.iterdir())
     (tmp_path / "config").mkdir()
     (tmp_path / "config/config.yaml").touch()
-    config_document.main(str(tmp_path))
+    config_document.write(str(tmp_path))
     for name in (config_document.SCHEMA_FILE, config_document.REFERENCE_FILE):
         assert (tmp_path / name).read_bytes() == (ROOT / name).read_bytes()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "status", "says"),
-    [
-        (["--zz"], 2, "usage: python -m langneurons.config.document [ROOT]"),
-        (["a", "b"], 2, "usage: python -m langneurons.config.document [ROOT]"),
-        (["/nowhere"], 1, "error: /nowhere: no config/config.yaml here; run this in the repository's root"),
-    ],
-)
-def test_wrong_arguments_are_one_line(capsys, arguments, status, says):
-    assert config_document.command(arguments) == status
-    assert capsys.readouterr().err == says + "\n"
 
 
 def test_the_schema_text_is_sorted_and_ends_in_a_newline():
@@ -310,7 +297,7 @@ FAULTS = {
         ["models", "llama-3.1-8b", "revision"],
         "main",
         "models.llama-3.1-8b.revision",
-        ["is 'main'", "40 hexadecimal digits", "python -m langneurons.hub commit meta-llama/Llama-3.1-8B"],
+        ["is 'main'", "40 hexadecimal digits", "langneurons hub commit meta-llama/Llama-3.1-8B"],
     ),
     "fewer characters than the budget needs": (
         ["corpus", "hub", "characters"],

@@ -14,7 +14,7 @@ FLOORS = [
     {"experiment.condition", "config.faults"},
     {"experiment.paths"},
     {"models"},
-    {"activations", "corpus", "hub.access"},
+    {"activations", "corpus", "hub.access", "hub.command"},
     {"methods"},
     {"interventions"},
     {"evaluation"},
@@ -27,6 +27,7 @@ FLOORS = [
     {"config"},
     {"experiment"},
     {"runner"},
+    {"__main__"},
 ]
 FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}
 

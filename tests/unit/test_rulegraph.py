@@ -53,7 +53,7 @@ def test_something_else_is_refused():
 @pytest.mark.parametrize("graph", ["", "Building DAG of jobs..."])
 def test_no_graph_is_one_line(monkeypatch, capsys, graph):
     monkeypatch.setattr("sys.stdin", io.StringIO(graph))
-    assert main() == 1
+    assert main([]) == 1
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err == "error: no digraph in the input; pipe the output of snakemake --rulegraph in\n"

@@ -55,11 +55,11 @@ def test_a_script_runs_in_the_warm_process(scripts, tmp_path):
 @pytest.mark.parametrize(
     ("command", "status", "says"),
     [
-        ([], 2, "usage: python -m langneurons.runner.warm COMMAND [ARGUMENT ...]\n"),
+        ([], 2, "usage: langneurons warm COMMAND [ARGUMENT ...]\n"),
         (
             ["no-such-command"],
             127,
-            "error: no-such-command: command not found; usage: python -m langneurons.runner.warm COMMAND",
+            "error: no-such-command: command not found; usage: langneurons warm COMMAND",
         ),
     ],
 )

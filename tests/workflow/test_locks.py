@@ -38,7 +38,7 @@ def call(directory, *arguments, prefix=()):
 
 def unlock(directory, *arguments):
     """What ``make unlock`` calls."""
-    words = [sys.executable, "-m", "langneurons.runner.unlock", "--directory", str(directory), *arguments]
+    words = [sys.executable, "-m", "langneurons", "unlock", "--directory", str(directory), *arguments]
     return subprocess.run(words, env=os.environ | {"PYTHONPATH": str(ROOT / "src")}, capture_output=True, text=True)
 
 

@@ -169,7 +169,7 @@ def test_every_rule_with_a_script_has_its_version():
 
 
 def told(capsys, *arguments):
-    """What ``python -m langneurons.runner.plan`` says where it makes no plan: one line."""
+    """What ``langneurons plan`` says where it makes no plan: one line."""
     assert plan.main([str(argument) for argument in arguments]) == 2
     said = capsys.readouterr()
     (line,) = said.err.splitlines()

@@ -1,11 +1,12 @@
 """The configuration's JSON schema and its reference, both made from the pydantic models.
 
-``python -m langneurons.config.document`` in the repository's root writes them; a test holds the
-files and the models equal.
+``langneurons docs`` in the repository's root writes them; a test compares the
+files with the models.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import json
 import sys
@@ -32,7 +33,7 @@ The whole is checked before any job starts, and every fault is a line with the k
 text: a key that is duplicated, and what YAML reads otherwise than it looks (`0042` is 34, `10:00` is 600, `no` is
 false), is a fault with file and line. A list holds each entry once. A *default* below is what a key has if no file sets
 it, in JSON (which is YAML too); keys without one are *required*. This page and
-`workflow/schemas/config.schema.json`, for editors, are made by `python -m langneurons.config.document`.
+`workflow/schemas/config.schema.json`, for editors, are made by `langneurons docs`.
 """
 
 # Patterns that have a name; any other is shown as it is.
@@ -212,7 +213,7 @@ def _table(rows: list[tuple[str, str, str, str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main(root: str = ".") -> None:
+def write(root: str = ".") -> None:
     """Write both files below ``root``, the repository; ValueError if it is not one."""
     if not (Path(root) / "config/config.yaml").is_file():
         raise ValueError(f"{Path(root).resolve()}: no config/config.yaml here; run this in the repository's root")
@@ -221,18 +222,15 @@ def main(root: str = ".") -> None:
             partial.write_text(text, encoding="utf-8")
 
 
-def command(arguments: list[str]) -> int:
+def main(arguments: list[str] | None = None) -> int:
     """``[ROOT]``, the repository; the exit status."""
-    if len(arguments) > 1 or any(argument.startswith("-") for argument in arguments):
-        print("usage: python -m langneurons.config.document [ROOT]", file=sys.stderr)
-        return 2
+    parser = argparse.ArgumentParser(
+        prog="langneurons docs", description=f"Write {REFERENCE_FILE} and {SCHEMA_FILE} from the library's sections."
+    )
+    parser.add_argument("root", nargs="?", default=".", metavar="ROOT", help="the repository (.)")
     try:
-        main(*arguments)
+        write(parser.parse_args(arguments).root)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(command(sys.argv[1:]))

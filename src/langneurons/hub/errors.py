@@ -1,16 +1,10 @@
-"""The Hugging Face Hub: what it refuses, in words that say what to do; and a repository's commit, to pin it.
-
-``python -m langneurons.hub commit meta-llama/Llama-3.1-8B`` prints the commit that the configuration asks for; a
-data set's name has ``datasets/`` before it.
-"""
+"""The Hugging Face Hub: what it refuses, in words that say what to do."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import re
-import sys
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -173,43 +167,3 @@ def _token() -> tuple[str, str]:
         return str(path), path.read_bytes().decode("utf-8", "surrogateescape").strip()
     except OSError:
         return "", ""
-
-
-def commit_of(name: str, branch: str = "main") -> str:
-    """The commit that a branch of a repository is at now: 40 hexadecimal digits.
-
-    ``name`` is ``owner/name`` of a model, or ``datasets/owner/name``. ValueError, one line, where the Hub refuses.
-    """
-    check_endpoint()
-    from huggingface_hub import get_session
-    from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
-
-    kind, repository = ("dataset", name.removeprefix("datasets/")) if name.startswith("datasets/") else ("model", name)
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
-        raise ValueError(f"'{name}' is no repository; write owner/name, or datasets/owner/name of a data set")
-    check_settings()
-    with hub_faults():
-        answer = get_session().get(api(kind, repository, "revision", branch), headers=build_hf_headers(), timeout=30)
-        hf_raise_for_status(answer)
-    told = as_json(answer, name)
-    commit = told.get("sha") if isinstance(told, dict) else None
-    if not isinstance(commit, str) or not re.fullmatch(r"[0-9a-f]{40}", commit):
-        raise ValueError(f"{name}: the Hub's answer has no commit of {branch}; check HF_ENDPOINT, or try again later")
-    return commit
-
-
-def main(arguments: list[str]) -> int:
-    """``commit NAME [NAME …]``: a line a repository, its commit and its name."""
-    parser = argparse.ArgumentParser(prog="python -m langneurons.hub")
-    commands = parser.add_subparsers(required=True)
-    commit = commands.add_parser("commit", help="print the commit to write as a revision in the configuration")
-    commit.add_argument("names", nargs="+", metavar="NAME", help="owner/name, or datasets/owner/name of a data set")
-    commit.add_argument("--branch", default="main", help="branch or tag to read (main)")
-    asked = parser.parse_args(arguments)
-    try:
-        for name in asked.names:
-            print(f"{commit_of(name, asked.branch)}  {name}")
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0

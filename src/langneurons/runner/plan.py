@@ -1,6 +1,6 @@
 """What is left to run, by stage: jobs, Slurm jobs, GPU hours, disk. ``make plan``; it changes nothing.
 
-    python -m langneurons.runner.plan [--configfile FILE ...] [--directory DIRECTORY] [TARGET ...]
+    langneurons plan [--configfile FILE ...] [--directory DIRECTORY] [TARGET ...]
 
 Jobs and their groups are Snakemake's own, from a dry run with the groups of ``profiles/slurm``. GPU hours are
 estimates (:mod:`langneurons.runner.resources`), and so is disk; what they assume is printed below the table.
@@ -279,7 +279,7 @@ def _size(number: float) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m langneurons.runner.plan", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(prog="langneurons plan", description=__doc__.partition("\n")[0])
     parser.add_argument("--configfile", nargs="+", default=[], help="overlays of config/config.yaml")
     parser.add_argument("--directory", default=".", help="where results are")
     parser.add_argument("targets", nargs="*", help="as snakemake takes them; none: everything")
@@ -295,7 +295,3 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     print(table(stages(config, jobs), slurm) if jobs else "Nothing to be done.")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

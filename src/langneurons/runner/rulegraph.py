@@ -1,10 +1,11 @@
 """The DAG of rules as SVG, where graphviz is not installed.
 
-``snakemake --rulegraph | python -m langneurons.runner.rulegraph > rules.svg``
+``snakemake --rulegraph | langneurons rulegraph > rules.svg``
 """
 
 from __future__ import annotations
 
+import argparse
 import re
 import sys
 from collections import defaultdict
@@ -88,15 +89,15 @@ def draw(text: str) -> str:
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """The graph of the standard input, as SVG on the standard output; its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="langneurons rulegraph", description="Read the output of snakemake --rulegraph, write it as SVG."
+    )
+    parser.parse_args(arguments)
     try:
         sys.stdout.write(draw(sys.stdin.read()))
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

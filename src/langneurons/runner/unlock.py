@@ -1,6 +1,6 @@
 """Free a directory that a killed Snakemake left locked: ``make unlock``.
 
-    python -m langneurons.runner.unlock [--directory DIRECTORY] [--end]
+    langneurons unlock [--directory DIRECTORY] [--end]
 
 Snakemake's jobs may outlive it, on this machine and on a cluster. Started again, it would start them once more, and
 both would write the same files. So this names the processes of the directory that still run here and refuses, or with
@@ -62,7 +62,7 @@ def _slurm(*command: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m langneurons.runner.unlock", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(prog="langneurons unlock", description=__doc__.partition("\n")[0])
     parser.add_argument("--directory", default=".", help="where Snakemake was called")
     parser.add_argument("--end", action="store_true", help="end the processes that still run there")
     asked = parser.parse_args(arguments)
@@ -97,7 +97,3 @@ def main(arguments: list[str] | None = None) -> int:
         lock.unlink()
     print("Unlocked: call snakemake again." if locks else "Nothing is locked here.")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Run a command whose Python jobs start warm: ``python -m langneurons.runner.warm snakemake --profile profiles/demo``.
+"""Run a command whose Python jobs start warm: ``langneurons warm snakemake --profile profiles/demo``.
 
 Importing torch and transformers costs several seconds, and every job of the workflow is a process of its
 own. For a few hundred tiny jobs on a laptop that is most of the time. This process imports those libraries
@@ -92,9 +92,12 @@ def _inside(address: str) -> Iterator[str]:
 
 def main(command: list[str]) -> int:
     """Run ``command`` and serve its jobs until it ends; returns its exit status."""
+    if command in (["-h"], ["--help"]):
+        print("usage: langneurons warm COMMAND [ARGUMENT ...]\n\nRun a command whose Python jobs start warm.")
+        return 0
     if not command or shutil.which(command[0]) is None:
         what = f"error: {command[0]}: command not found; " if command else ""
-        print(f"{what}usage: python -m langneurons.runner.warm COMMAND [ARGUMENT ...]", file=sys.stderr)
+        print(f"{what}usage: langneurons warm COMMAND [ARGUMENT ...]", file=sys.stderr)
         return 127 if command else 2
     environment = dict(os.environ)  # the command's own: what it downloads is not offline
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -286,7 +289,3 @@ def _print_exception() -> None:
     """Print the exception that is being handled; where even that fails, the exit status alone tells of it."""
     with contextlib.suppress(BaseException):
         traceback.print_exc()
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -197,7 +197,7 @@ def commit_check(prefix: str):
             name = prefix + info.data.get("repository", "OWNER/NAME")
             raise ValueError(
                 "should be a commit of 40 hexadecimal digits, not a branch: a branch moves; "
-                f"write the one that this prints: python -m langneurons.hub commit {name}"
+                f"write the one that this prints: langneurons hub commit {name}"
             )
         return revision
 
