@@ -1,12 +1,22 @@
 # Finding, changing and training the neurons of multilingual language models that belong to one language.
 # The stages and their files: README.md. The configuration: config/README.md.
 
+from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
+
+from langneurons.config.files import base_file
+from langneurons.config.load import ConfigError
 
 min_version("9.0")
 
+try:
+    base = base_file(config, workflow.basedir)
+except ConfigError as error:
+    raise WorkflowError(str(error))
 
-configfile: f"{workflow.basedir}/config/config.yaml"
+
+# The overlays of --configfile change single keys of it.
+configfile: base
 
 
 include: "workflow/rules/common.smk"

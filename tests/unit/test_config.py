@@ -120,7 +120,7 @@ def test_every_table_of_the_reference_has_four_cells_a_row():
 @pytest.mark.parametrize(
     "row",
     [
-        "| `percentiles` | list (at least 1): number > 0 and < 100 | *required* | Percentiles that",
+        "| `percentiles` | list (at least 1): number > 0 and < 100 | `[5, 10, 25, 50, 75, 90, 95]` | Percentiles that",
         '| `hub.repository` | text | `"facebook/xnli"` | Data set repository',
         '| `hub.repository` | text | `"google/xquad"` | Data set repository',
         '| `squad_hub.repository` | text | `"rajpurkar/squad"` | Data set repository',

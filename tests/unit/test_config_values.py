@@ -421,12 +421,15 @@ def test_comparisons_of_one_table_select_different_neurons(base, table, same):
     load_config(raw)
 
 
-def test_random_neurons_like_an_empty_comparison_are_refused(base):
+def test_random_neurons_like_an_empty_comparison_are_refused_where_they_are_needed(base):
     raw = copy.deepcopy(base)
     raw["comparisons"]["Empty"] = {}
     load_config(raw)
     says = "methods.random-lape-1.like: comparison 'Empty' has no languages; add one to comparisons"
-    assert fault(raw, "methods/random-lape-1/like", "Empty") == says
+    raw["methods"]["random-lape-1"]["like"] = "Empty"
+    assert load_config(raw).left_out == {("methods", "random-lape-1"): [says]}
+    raw["methods"]["random"]["like"] = "Empty"
+    assert fault(raw, "figures/methods", ["random"]) == says.replace("-lape-1", "")
 
 
 def test_a_statistic_of_a_is_no_constant_for_z(base):

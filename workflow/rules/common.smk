@@ -10,6 +10,7 @@ from snakemake.logging import logger
 from langneurons.artifacts.locks import hold_directory
 from langneurons.config.files import check_directories, check_files
 from langneurons.config.load import ConfigError, load_config
+from langneurons.config.needed import left_out_text
 from langneurons.experiment import (
     evaluations,
     facts,
@@ -44,6 +45,8 @@ TOLD = set()  # missing files of the user's: each is told once
 
 
 onstart:
+    if settings.left_out and workflow.is_main_process:
+        logger.info(left_out_text(settings))
     for key in ("results", "resources"):
         folder = os.path.abspath(getattr(settings, key))
         while not os.path.exists(folder):
@@ -91,7 +94,7 @@ wildcard_constraints:
     split="train|test",
     finetuning=rf"base|[a-z]{{2}}(\+[a-z]{{2}})*@({METHODS})",
     intervention=rf"none|[^/@]+@({METHODS})",
-    table=one_of(settings.tables),
+    table=one_of(published.all_tables(settings)),
 
 
 def model_files(wildcards):

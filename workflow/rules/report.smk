@@ -15,7 +15,7 @@ rule write_report:
         figures=[
             paths.figure(kind, model, method, "svg")
             for kind in published.FIGURE_KINDS
-            for model, method in published.drawn_methods(settings)
+            for model, method in published.drawn_pairs(settings)
         ],
     output:
         page=paths.report("index.html"),
@@ -32,7 +32,7 @@ rule write_report:
         tables=published.report_tables(settings),
         level=settings.significance.level,
         kinds=published.FIGURE_KINDS,
-        labels=[f"{settings.models[model].title}, {method}" for model, method in published.drawn_methods(settings)],
+        labels=[f"{settings.models[model].title}, {method}" for model, method in published.drawn_pairs(settings)],
         miniature=any(settings.models[model].source == "demo" for model in settings.run.models),
     message:
         "The report"

@@ -23,17 +23,19 @@ REFERENCE_FILE = "config/README.md"
 INTRODUCTION = """\
 # Configuration
 
-`config/config.yaml` is the base file: the paper's experiment, always read first. An overlay changes single
-keys of it: `snakemake --configfile config/demo.yaml`. Dictionaries are merged key by key, at every depth;
-lists and single values are replaced. An entry of `models`, `methods`, `language_sets`, `comparisons`, `tasks`,
-`finetuning` or `tables` is removed by `null`. To take a model from elsewhere, add it under a key of its own: under an
-existing key the two forms' keys would mix. Several overlays apply from left to right.
+`config/config.yaml`, the paper's experiment, is read first. An overlay changes single keys of it:
+`snakemake --configfile config/demo.yaml`. One that begins with `extends: config/base.yaml` builds on that file instead,
+which has nothing to run. Dictionaries are merged key by key, at every depth; lists and single values are replaced. An
+entry of `models`, `methods`, `language_sets`, `comparisons`, `tasks`, `finetuning` or `tables` is removed by `null`. To
+take a model from elsewhere, add it under a key of its own: under an existing key the two forms' keys would mix. Several
+overlays apply from left to right.
 
-The whole is checked before any job starts, and every fault is a line with the key's path. The files are also read as
-text: a key that is duplicated, and what YAML reads otherwise than it looks (`0042` is 34, `10:00` is 600, `no` is
-false), is a fault with file and line. A list holds each entry once. A *default* below is what a key has if no file sets
-it, in JSON (which is YAML too); keys without one are *required*. This page and
-`workflow/schemas/config.schema.json`, for editors, are made by `langneurons docs`.
+The whole is checked before any job starts, and every fault is a line with the key's path. What a run needs must also
+fit together; an entry that other keys contradict, and that nothing which is run or drawn names, is left out, as
+Snakemake's log and `langneurons plan` report. The files are also read as text: a key that is duplicated, and what YAML
+reads otherwise than it looks (`0042` is 34, `10:00` is 600, `no` is false), is a fault with file and line. A list holds
+each entry once. A *default* below is what a key has if no file sets it, in JSON (which is YAML too); keys without one
+are *required*. This page and `workflow/schemas/config.schema.json`, for editors, are made by `langneurons docs`.
 """
 
 # Patterns that have a name; any other is shown as it is.

@@ -172,9 +172,17 @@ def _near(word: str, known: list[str]) -> str | None:
     return by_case[near[0]] if near else None
 
 
-def unknown(word: str, known: list[str], what: str) -> str:
+class Unknown(str):
+    """What is wrong with a name of which there is nothing; ``word``: the name."""
+
+    word: str
+
+
+def unknown(word: str, known: list[str], what: str) -> Unknown:
     """What to say of a ``what`` named ``word`` that is none of ``known``: the nearest one, and all."""
-    return f"unknown {what} '{word}'{_did_you_mean(word, sorted(known))}"
+    said = Unknown(f"unknown {what} '{word}'{_did_you_mean(word, sorted(known))}")
+    said.word = word
+    return said
 
 
 def outside(languages: list[str], corpus: list[str], where: str) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,21 @@ from langneurons.config.load import Config, ConfigError
 _PLAIN = "tag:yaml.org,2002:"
 _OCTAL = re.compile(r"[-+]?0[0-7_]+")
 _TRUE = ("true", "false", "True", "False", "TRUE", "FALSE")
+
+
+BASES = ("config/config.yaml", "config/base.yaml")
+
+
+def base_file(overlays: Mapping[str, Any], root: str | os.PathLike) -> str:
+    """The file that overlays change, by their key ``extends``: a path from the repository ``root``.
+
+    ConfigError if it is not there.
+    """
+    named = overlays.get("extends", BASES[0])
+    if not isinstance(named, str) or not (Path(root) / named).is_file():
+        what = f"is {named}, and there is no such file" if isinstance(named, str) else f"is {named!r}, and no path"
+        raise ConfigError(listed([f"extends: {what} in {root}; write {' or '.join(BASES)}"]))
+    return str(Path(root) / named)
 
 
 def check_files(paths: Iterable[str | os.PathLike]) -> None:

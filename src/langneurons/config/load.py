@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, PrivateAttr, ValidationError
 
-from langneurons.config.faults import explain, key_faults, listed, outside, unknown
+from langneurons.config.faults import Unknown, explain, key_faults, listed, outside, unknown
+from langneurons.config.needed import Entry, all_entries, entry_at, needed_entries, remove
 from langneurons.config.table_checks import languages_of, table_checks
 from langneurons.methods.base import method_of
 from langneurons.registry import PACKAGES, entries, file_of, load_extensions
@@ -37,6 +38,7 @@ from langneurons.sections.registered import Registered
 from langneurons.tasks.base import task_of
 
 TAKEN = ("tables", "figures", "report", "logs", "benchmarks")  # directories of results beside those of models
+REMOVABLE = ("models", "methods", "language_sets", "comparisons", "tasks", "finetuning", "tables")
 
 
 class ConfigError(ValueError):
@@ -54,6 +56,11 @@ class Run(Section):
 class Config(Section):
     """The whole configuration."""
 
+    extends: str = Field(
+        "config/config.yaml",
+        description="The file whose keys an overlay changes, from the repository's root: config/config.yaml, the "
+        "paper's experiment, or config/base.yaml, which has nothing to run. A key of overlays alone.",
+    )
     results: DirectoryPath = Field("results", description="Where results are written.")
     resources: DirectoryPath = Field("resources", description="Where models, corpora and task data are kept.")
     data: DirectoryPath = Field(
@@ -64,34 +71,41 @@ class Config(Section):
         [], description="Python files with methods, tasks, interventions or tables of your own: docs/extending.md."
     )
     run: Run = Field(description="What is run.")
-    models: dict[ModelKey, Model] = Field(description="Models that can be run, by key.")
+    models: dict[ModelKey, Model] = Field({}, description="Models that can be run, by key.")
     corpus: Corpus = Field(description="The text.")
     activations: Activations = Field(default_factory=Activations, description="Counting activations.")
-    statistics: Statistics = Field(description="Statistics of each neuron, by language.")
+    statistics: Statistics = Field(default_factory=Statistics, description="Statistics of each neuron, by language.")
     language_sets: dict[Title, Annotated[list[Language], Field(min_length=2)]] = Field(
-        description="Sets of languages, by key."
+        {}, description="Sets of languages, by key."
     )
     methods: dict[ModelKey, Annotated[Section, Registered("methods")]] = Field(
-        description="Ways to identify neurons, by key."
+        {}, description="Ways to identify neurons, by key."
     )
     comparisons: dict[Title, dict[Language, ModelKey]] = Field(
-        description="Which method serves which target language, by the name that tables print."
+        {}, description="Which method serves which target language, by the name that tables print."
     )
-    tasks: dict[ModelKey, Task] = Field(description="Tasks, by key.")
-    finetuning: dict[ModelKey, Finetuning] = Field(description="Fine-tuning on each task, by the task's key.")
+    tasks: dict[ModelKey, Task] = Field({}, description="Tasks, by key.")
+    finetuning: dict[ModelKey, Finetuning] = Field({}, description="Fine-tuning on each task, by the task's key.")
     interventions: Interventions = Field(default_factory=Interventions, description="Test-time interventions.")
     evaluation: Evaluation = Field(default_factory=Evaluation, description="Evaluation.")
     perplexity: Perplexity = Field(default_factory=Perplexity, description="Perplexity change.")
     significance: Significance = Field(default_factory=Significance, description="Intervals and comparisons in tables.")
-    tables: dict[TableKey, Table] = Field(description="Tables, by file name.")
-    figures: Figures = Field(description="Figures.")
+    tables: dict[TableKey, Table] = Field({}, description="Tables, by file name.")
+    figures: Figures = Field(default_factory=Figures, description="Figures.")
+
+    _left_out: dict[Entry, list[str]] = PrivateAttr(default_factory=dict)
+
+    @property
+    def left_out(self) -> dict[Entry, list[str]]:
+        """Entries that other sections contradict and that the run does not need, with their faults."""
+        return self._left_out
 
 
 def load_config(raw: dict) -> Config:
     """Validate a parsed configuration.
 
     ConfigError lists every fault at once: keys that are no texts, or, where there are none, those of single values, or
-    those between keys.
+    those between keys. An entry that other keys contradict is a fault if the run needs it; else it is left out.
     """
     if faults := list(key_faults(raw)):
         raise ConfigError(listed(faults))
@@ -104,10 +118,34 @@ def load_config(raw: dict) -> Config:
     except ValidationError as error:
         schema = config_schema()
         raise ConfigError(listed([explain(fault, schema) for fault in error.errors()])) from None
-    faults = list(dict.fromkeys(f"{path}: {what}" for path, what in _cross_checks(config)))
-    if faults:
-        raise ConfigError(listed(faults))
+    gone = _removed(raw)
+    while faulty := _contradicted(config, gone):
+        config.left_out.update(faulty)
+        gone |= {entry[-1] for entry in faulty}
+        for entry in faulty:
+            remove(config, entry)
     return config
+
+
+def _contradicted(config: Config, gone: set[str]) -> dict[Entry, list[str]]:
+    """The entries that others contradict, with their faults.
+
+    ConfigError lists those that the run needs, and every name of which there is nothing, unless it is of an entry that
+    is ``gone``: a name that is written wrongly is a fault wherever it stands.
+    """
+    needed, entries = needed_entries(config), all_entries(config)
+    faults = {f"{place}: {what}": None for place, what in _taken_keys(config)}
+    faulty: dict[Entry, list[str]] = {}
+    for place, what in _cross_checks(config):
+        entry = entry_at(place, entries)
+        wrong_name = isinstance(what, Unknown) and what.word not in gone
+        if entry is None or entry in needed or wrong_name:
+            faults[f"{place}: {what}"] = None
+        else:
+            faulty.setdefault(entry, []).append(f"{place}: {what}")
+    if faults:
+        raise ConfigError(listed(list(faults)))
+    return faulty
 
 
 def _texts(value: Any) -> list[str]:
@@ -118,7 +156,7 @@ def _texts(value: Any) -> list[str]:
 def _without_removed(raw: dict) -> dict:
     """Leave out entries that an overlay sets to null: overlays merge dictionaries, so this is how one is removed."""
     kept = dict(raw)
-    for section in ("models", "methods", "language_sets", "comparisons", "tasks", "finetuning", "tables"):
+    for section in REMOVABLE:
         if isinstance(kept.get(section), dict):
             kept[section] = {key: value for key, value in kept[section].items() if value is not None}
     if isinstance(kept.get("comparisons"), dict):
@@ -127,6 +165,11 @@ def _without_removed(raw: dict) -> dict:
             for name, members in kept["comparisons"].items()
         }
     return kept
+
+
+def _removed(raw: dict) -> set[str]:
+    """Keys of the entries that an overlay sets to null."""
+    return {key for section in REMOVABLE for key, value in raw.get(section, {}).items() if value is None}
 
 
 def _cross_checks(config: Config) -> Iterator[tuple[str, str]]:
@@ -149,7 +192,6 @@ def _cross_checks(config: Config) -> Iterator[tuple[str, str]]:
         yield "corpus.hub.characters", f"is {kept}; the budget of tokens needs at least {least}, 8 characters a token"
     for key, languages in config.language_sets.items():
         yield from outside(languages, corpus, f"language_sets.{key}")
-    yield from _taken_keys(config)
     for key, method in config.methods.items():
         yield from method_of(method).checks(key, method, config)
     for name, members in config.comparisons.items():
@@ -182,7 +224,7 @@ def _cross_checks(config: Config) -> Iterator[tuple[str, str]]:
         if key not in config.tasks:
             yield f"finetuning.{key}", unknown(key, list(config.tasks), "task")
     yield from table_checks(config)
-    for i, method in enumerate(config.figures.methods):
+    for i, method in enumerate(config.figures.methods or []):
         if method not in config.methods:
             yield f"figures.methods[{i}]", unknown(method, list(config.methods), "method")
 

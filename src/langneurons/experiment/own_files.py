@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from langneurons.config.load import Config
+from langneurons.config.needed import drawn_methods
 from langneurons.experiment.condition import split_finetuning, split_intervention
 from langneurons.experiment.conditions import table_conditions
 from langneurons.experiment.identification import text_languages
@@ -70,7 +71,7 @@ def needed_languages(config: Config) -> set[str]:
     if any(config.models[model].source == "demo" for model in _models(config)):
         return set(config.corpus.languages)
     needed: set[str] = set()
-    for method in dict.fromkeys([*config.figures.methods, *_methods(config)]):
+    for method in dict.fromkeys([*drawn_methods(config), *_methods(config)]):
         needed |= text_languages(config, method)
     for name in config.run.tables:
         needed |= set(config.tables[name].texts())

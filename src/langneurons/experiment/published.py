@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from langneurons.config.load import Config
+from langneurons.config.faults import listed
+from langneurons.config.load import Config, ConfigError
+from langneurons.config.needed import drawn_methods
 from langneurons.config.table_checks import table_context
 from langneurons.experiment.finetunings import finetunings
 from langneurons.experiment.paths import paths_of
@@ -17,6 +19,11 @@ from langneurons.tasks.base import scoring_of
 NEURON_FIGURES = ("neuron_counts", "neuron_overlap", "neuron_layers")
 PERPLEXITY_FIGURES = ("perplexity_change", "bits_per_byte_change")
 FIGURE_KINDS = NEURON_FIGURES + PERPLEXITY_FIGURES
+
+
+def all_tables(config: Config) -> list[str]:
+    """Every table that can be asked for by name: of one that was left out, ``table_input`` says why."""
+    return [*config.tables, *(entry[1] for entry in config.left_out if entry[0] == "tables")]
 
 
 def compared_tables(config: Config) -> list[str]:
@@ -54,7 +61,9 @@ def table_meaning(config: Config, table: str) -> str:
 
 
 def table_input(config: Config, table: str) -> dict[str, list[str]]:
-    """The files that a table is made of, by what they are."""
+    """The files that a table is made of, by what they are. ConfigError for one that other keys contradict."""
+    if faults := config.left_out.get(("tables", table)):
+        raise ConfigError(listed(faults))
     section = config.tables[table]
     return entry("tables", section.kind).inputs(section, table_context(config))
 
@@ -76,16 +85,16 @@ def comparison_params(config: Config, table: str) -> dict[str, Any]:
 def figure_files(config: Config) -> list[str]:
     """Every file of the run's figures."""
     files, paths, endings = [], paths_of(config), ("svg", "pdf", "html")
-    for model, method in drawn_methods(config):
+    for model, method in drawn_pairs(config):
         files += [paths.figure(kind, model, method, ending) for kind in FIGURE_KINDS for ending in endings]
     for model, task in sorted(finetunings(config)):
         files += [paths.curve_figure(model, task, ending) for ending in endings]
     return files
 
 
-def drawn_methods(config: Config) -> list[tuple[str, str]]:
+def drawn_pairs(config: Config) -> list[tuple[str, str]]:
     """Model and method of each figure of neurons and perplexity, in order."""
-    return [(model, method) for model in config.run.models for method in config.figures.methods]
+    return [(model, method) for model in config.run.models for method in drawn_methods(config)]
 
 
 def report_tables(config: Config) -> dict[str, tuple[str | None, dict[str, Any] | None]]:

@@ -10,7 +10,7 @@ from langneurons.experiment.evaluations import evaluation_input
 from langneurons.experiment.finetunings import finetuning_input, finetunings
 from langneurons.experiment.own_files import needed_languages
 from langneurons.experiment.paths import paths_of
-from langneurons.experiment.published import drawn_methods, table_input
+from langneurons.experiment.published import drawn_pairs, table_input
 from langneurons.experiment.text import shards
 from langneurons.methods.base import mask_files
 
@@ -29,7 +29,7 @@ def statistics(config: Config) -> list[str]:
 
 def neurons(config: Config) -> list[str]:
     """Every mask that a fine-tuning, an intervention, a table or a figure reads."""
-    drawn = [file for model, method in drawn_methods(config) for file in mask_files(config, model, method)]
+    drawn = [file for model, method in drawn_pairs(config) for file in mask_files(config, model, method)]
     return list(dict.fromkeys([*_read(config, "neurons"), *drawn]))
 
 
@@ -47,7 +47,7 @@ def metrics(config: Config) -> list[str]:
 
 def perplexity(config: Config) -> list[str]:
     """The perplexities of every method that a table or a figure shows."""
-    drawn = [paths_of(config).perplexity(model, method) for model, method in drawn_methods(config)]
+    drawn = [paths_of(config).perplexity(model, method) for model, method in drawn_pairs(config)]
     return list(dict.fromkeys([*_read(config, "perplexity"), *drawn]))
 
 

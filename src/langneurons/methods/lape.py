@@ -36,7 +36,7 @@ class Section(base.Section):
     """LAPE: neurons whose activation is concentrated on few languages of a set."""
 
     kind: Literal["lape"]
-    set: str = Field(description="Key of language_sets.")
+    set: str | None = Field(None, description="Key of language_sets; null for all languages of the corpus.")
     top_fraction: Share = Field(0.01, description="Share of the model's neurons selected.")
     activity_quantile: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.95, description="Quantile of all activation probabilities that a language must exceed."
@@ -44,7 +44,7 @@ class Section(base.Section):
 
 
 def languages(section: Section, config: Any) -> list[str]:
-    return list(config.language_sets.get(section.set, []))
+    return list(config.corpus.languages if section.set is None else config.language_sets.get(section.set, []))
 
 
 def inputs(section: Section, config: Any, languages: Sequence[str]) -> Inputs:
@@ -60,7 +60,7 @@ def matched_to(section: Section) -> None:
 
 
 def checks(key: str, section: Section, config: Any) -> Iterator[tuple[str, str]]:
-    if section.set not in config.language_sets:
+    if section.set is not None and section.set not in config.language_sets:
         yield f"methods.{key}.set", unknown(section.set, list(config.language_sets), "language set")
 
 

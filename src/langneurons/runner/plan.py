@@ -19,6 +19,7 @@ from typing import Any
 
 from langneurons.config.files import check_overlays
 from langneurons.config.load import Config, ConfigError
+from langneurons.config.needed import left_out_text
 from langneurons.runner.groups import limit_of
 from langneurons.runner.resources import (
     HISTOGRAM,
@@ -280,7 +281,7 @@ def _size(number: float) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="langneurons plan", description=__doc__.partition("\n")[0])
-    parser.add_argument("--configfile", nargs="+", default=[], help="overlays of config/config.yaml")
+    parser.add_argument("--configfile", nargs="+", default=[], help="overlays, as snakemake takes them")
     parser.add_argument("--directory", default=".", help="where results are")
     parser.add_argument("targets", nargs="*", help="as snakemake takes them; none: everything")
     chosen = parser.parse_intermixed_args(arguments)
@@ -294,4 +295,6 @@ def main(arguments: list[str] | None = None) -> int:
         print("\n".join(f"error: {line.strip()}" for line in told), file=sys.stderr)
         return 2
     print(table(stages(config, jobs), slurm) if jobs else "Nothing to be done.")
+    if config.left_out:
+        print(left_out_text(config))
     return 0

@@ -48,7 +48,7 @@ class Corpus(Section):
     source: Literal["hub", "files", "demo"] = Field(description="Where text comes from.")
     languages: list[Language] = Field(min_length=2, description="Languages, by ISO 639-1.")
     shards: Annotated[int, Field(gt=0, le=10_000)] = Field(
-        description="Shards per language: the unit of packing and of activation jobs."
+        1, description="Shards per language: the unit of packing and of activation jobs."
     )
     tokens: Positive = Field(description="Budget of tokens per language for the statistics, over all its shards.")
     block: Annotated[int, Field(ge=8)] = Field(512, description="Tokens per block.")
@@ -84,7 +84,9 @@ class Statistics(Section):
         "gate", description="gate: z, the pre-activation (paper); act: a = act(z), what the paper overwrites."
     )
     percentiles: list[Percentile] = Field(
-        min_length=1, description="Percentiles that interventions and tables may name."
+        [5, 10, 25, 50, 75, 90, 95],
+        min_length=1,
+        description="Percentiles that interventions and tables may name.",
     )
     estimate: Literal["exact", "batch_mean"] = Field(
         "exact",

@@ -52,4 +52,8 @@ class MethodTable(TableSection):
 class Figures(Section):
     width: Positive = Field(420, description="Width in pixels.")
     height: Positive = Field(280, description="Height in pixels.")
-    methods: list[str] = Field(description="Keys of methods to draw; [] for no figure of neurons and perplexity.")
+    methods: list[str] | None = Field(
+        None,
+        description="Keys of methods to draw; null for those that the run's tables name, but for controls; [] for no "
+        "figure of neurons and perplexity.",
+    )
