@@ -14,9 +14,9 @@ from langneurons.experiment.conditions import table_conditions
 from langneurons.runner.rulegraph import draw
 
 PAPER = ()  # no overlay: config/config.yaml alone
-# In CPU time of LOOP, which takes 0.27 s on a processor of 2024 and three times that on a slow or shared one: a dry
-# run takes 8 s there, parsing alone 1.6 s.
-LIMIT, PARSING = 30, 6
+# In CPU time of LOOP, which takes 0.27 s on a processor of 2024 and three times that on a slow or shared one. A dry
+# run takes 22 to 31 of them, parsing alone 4 to 5.
+LIMIT, PARSING = 45, 9
 LOOP = """
 x = 0
 for i in range(5_000_000):
