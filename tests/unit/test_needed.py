@@ -11,6 +11,9 @@ from snakemake.utils import update_config
 from langneurons.config.files import base_file
 from langneurons.config.load import ConfigError, load_config
 from langneurons.config.needed import drawn_methods, entry_at, left_out_text, needed_entries
+from langneurons.experiment.conditions import table_conditions
+from langneurons.experiment.finetunings import trained
+from langneurons.experiment.own_files import own_files
 from langneurons.experiment.published import all_tables, drawn_pairs, table_input
 
 ROOT = Path(__file__).parents[2]
@@ -161,3 +164,19 @@ def test_a_base_that_is_not_there_is_refused_with_both_that_are(named):
 
 def test_the_base_is_the_papers_where_an_overlay_says_nothing():
     assert base_file({}, ROOT) == str(ROOT / "config/config.yaml")
+
+
+def test_a_pretrained_model_needs_no_settings_of_finetuning():
+    overlay = study() | {
+        "run": {"models": ["mine"], "tables": ["answers"]},
+        "comparisons": {"LAPE": {"vi": "lape"}},
+        "tasks": {"xquad": {"kind": "xquad", "source": "files", "languages": ["vi"]}},
+    }
+    table = {"kind": "interventions", "task": "xquad", "comparisons": ["LAPE"], "interventions": ["none", "zero"]}
+    overlay["tables"] = {"answers": table}
+    assert any("tables.answers.task: needs models fine-tuned on 'xquad'" in line for line in faults(over(overlay)))
+    table["finetuning"] = "pretrained"
+    config = load_config(over(overlay))
+    assert {c.finetuning for c in table_conditions(config, "answers")} == {"pretrained"}
+    assert trained(config) == {}
+    assert not [key for key, path in own_files(config) if "train" in path]

@@ -81,6 +81,7 @@ def one_of(words):
 
 
 METHODS = one_of(settings.methods)
+TRAINED = rf"base|[a-z]{{2}}(\+[a-z]{{2}})*@({METHODS})"
 
 
 wildcard_constraints:
@@ -92,7 +93,7 @@ wildcard_constraints:
     shard=r"\d{4}",
     task=one_of(settings.tasks),
     split="train|test",
-    finetuning=rf"base|[a-z]{{2}}(\+[a-z]{{2}})*@({METHODS})",
+    finetuning=f"pretrained|{TRAINED}",
     intervention=rf"none|[^/@]+@({METHODS})",
     table=one_of(published.all_tables(settings)),
 

@@ -11,6 +11,8 @@ rule finetune:
         paths.log("finetune", "{model}", "{task}", "{finetuning}"),
     benchmark:
         paths.benchmark("finetune", "{model}", "{task}", "{finetuning}")
+    wildcard_constraints:
+        finetuning=TRAINED,
     group:
         groups.of("finetune", "finetune-{model}-{task}")
     conda:

@@ -18,16 +18,17 @@ with job(snakemake):
     table = read_task(inputs.test, p.kind, expected)[: p.limit]
     open_snapshot(inputs.model, condition.model)
     tokenizer = load_tokenizer(inputs.model)
-    base = load_base(inputs.model, quantization=p.quantization, dtype=p.dtype, **task.HEAD.loading())
+    model = load_base(inputs.model, quantization=p.quantization, dtype=p.dtype, **task.HEAD.loading())
     digest = snapshot_digest(inputs.model)
-    trained = {"base_model": condition.model, "task": condition.task, "finetuning": condition.finetuning}
-    trained |= {
-        "quantization": p.quantization,
-        "dtype": p.dtype,
-        "settings": trained_with(p.finetuning),
-        "seed": p.seed,
-    }
-    model = load_adapter(base, inputs.adapter, digest, trained)
+    if adapter := inputs.get("adapter"):  # none: the model as it was pretrained
+        trained = {"base_model": condition.model, "task": condition.task, "finetuning": condition.finetuning}
+        trained |= {
+            "quantization": p.quantization,
+            "dtype": p.dtype,
+            "settings": trained_with(p.finetuning),
+            "seed": p.seed,
+        }
+        model = load_adapter(model, adapter, digest, trained)
     statistics = dict(zip(p.statistics, inputs.get("statistics", []), strict=True))
     context, neurons = intervention(
         model, inputs.model, condition, inputs.get("mask"), statistics, p.site, p.statistics, p.method

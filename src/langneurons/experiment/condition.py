@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, astuple, dataclass, fields
 
-BASE, NONE = "base", "none"
+BASE, PRETRAINED, NONE = "base", "pretrained", "none"
 
 
 @dataclass(frozen=True, order=True)
 class Condition:
     """One evaluation: everything that a metric file's path says.
 
-    ``finetuning`` is ``base`` or ``languages@method`` (``en+vi@lape-set1``); ``intervention`` is ``none``
-    or ``value@method`` (``p90@lape-set1``).
+    ``finetuning`` is ``pretrained`` (no training at all), ``base`` or ``languages@method`` (``en+vi@lape-set1``);
+    ``intervention`` is ``none`` or ``value@method`` (``p90@lape-set1``).
     """
 
     model: str
@@ -47,7 +47,7 @@ def spell_finetuning(languages: Iterable[str] = (), method: str | None = None) -
 
 
 def split_finetuning(finetuning: str) -> tuple[tuple[str, ...], str | None]:
-    """``en+vi@lape-set1`` -> (("en", "vi"), "lape-set1"); ``base`` -> ((), None)."""
+    """``en+vi@lape-set1`` -> (("en", "vi"), "lape-set1"); ``base`` and ``pretrained`` -> ((), None)."""
     languages, _, method = finetuning.partition("@")
     return (tuple(languages.split("+")), method) if method else ((), None)
 

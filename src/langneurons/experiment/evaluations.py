@@ -6,7 +6,7 @@ from typing import Any
 
 from langneurons.activations.statistic_names import PLAIN, percentile_name, settings_of
 from langneurons.config.load import Config
-from langneurons.experiment.condition import NONE, Condition, split_intervention
+from langneurons.experiment.condition import NONE, PRETRAINED, split_intervention
 from langneurons.experiment.identification import settings_of_masks
 from langneurons.experiment.models import loadable
 from langneurons.experiment.paths import paths_of
@@ -17,15 +17,15 @@ from langneurons.methods.base import mask_files
 def evaluation_input(
     config: Config, model: str, task: str, finetuning: str, language: str, intervention: str
 ) -> dict[str, str | list[str]]:
-    """Model, adapter, test set, and for an intervention the mask and, where it reads some, the statistics."""
+    """Model, test set, the adapter if it is fine-tuned; of an intervention the mask and what statistics it reads."""
     paths = paths_of(config)
-    condition = Condition(model, task, finetuning, language, intervention)
     _, method = split_intervention(intervention)
     files: dict[str, str | list[str]] = {
         "model": loadable(config, model),
-        "adapter": paths.adapter(condition.model, condition.task, condition.finetuning),
         "test": paths.task(task, language, "test"),
     }
+    if finetuning != PRETRAINED:
+        files["adapter"] = paths.adapter(model, task, finetuning)
     if method:
         (files["mask"],) = mask_files(config, model, method, [language])
         if read := _statistics(intervention):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from langneurons.config.load import Config
 from langneurons.config.needed import drawn_methods
-from langneurons.experiment.condition import split_finetuning, split_intervention
+from langneurons.experiment.condition import PRETRAINED, split_finetuning, split_intervention
 from langneurons.experiment.conditions import table_conditions
 from langneurons.experiment.identification import text_languages
 from langneurons.tasks.base import task_of as entry_of
@@ -42,7 +42,8 @@ def own_files(config: Config) -> list[Own]:
             spec = config.tasks[condition.task]
             if spec.source == "files":
                 source = spec.source_language
-                for language, split in ((source, "train"), (source, "test"), (condition.language, "test")):
+                training = () if condition.finetuning == PRETRAINED else ((source, "train"), (source, "test"))
+                for language, split in (*training, (condition.language, "test")):
                     found[task_file(config, condition.task, language, split)] = None
     return list(found)
 

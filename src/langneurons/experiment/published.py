@@ -8,7 +8,8 @@ from langneurons.config.faults import listed
 from langneurons.config.load import Config, ConfigError
 from langneurons.config.needed import drawn_methods
 from langneurons.config.table_checks import table_context
-from langneurons.experiment.finetunings import finetunings
+from langneurons.experiment.condition import BASE
+from langneurons.experiment.finetunings import trained
 from langneurons.experiment.paths import paths_of
 from langneurons.registry import entry
 from langneurons.sections import TaskTable
@@ -27,8 +28,9 @@ def all_tables(config: Config) -> list[str]:
 
 
 def compared_tables(config: Config) -> list[str]:
-    """Tables that can be set beside the paper's: of its name, and with a model of its."""
+    """Tables that can be set beside the paper's: of its name, with a model of its, fine-tuned as its are."""
     known = [name for name in reference.TABLES if name in config.tables and config.run.compare_with_paper]
+    known = [name for name in known if getattr(config.tables[name], "finetuning", BASE) == BASE]
     return [name for name in known if {*table_models(config, name)} & {*reference.MODELS.values()}]
 
 
@@ -87,7 +89,7 @@ def figure_files(config: Config) -> list[str]:
     files, paths, endings = [], paths_of(config), ("svg", "pdf", "html")
     for model, method in drawn_pairs(config):
         files += [paths.figure(kind, model, method, ending) for kind in FIGURE_KINDS for ending in endings]
-    for model, task in sorted(finetunings(config)):
+    for model, task in sorted(trained(config)):
         files += [paths.curve_figure(model, task, ending) for ending in endings]
     return files
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from langneurons.config.load import Config
 from langneurons.experiment.conditions import table_conditions
 from langneurons.experiment.evaluations import evaluation_input
-from langneurons.experiment.finetunings import finetuning_input, finetunings
+from langneurons.experiment.finetunings import finetuning_input, trained
 from langneurons.experiment.own_files import needed_languages
 from langneurons.experiment.paths import paths_of
 from langneurons.experiment.published import drawn_pairs, table_input
@@ -36,7 +36,7 @@ def neurons(config: Config) -> list[str]:
 def adapters(config: Config) -> list[str]:
     """The adapters of every fine-tuning."""
     paths = paths_of(config)
-    return [paths.adapter(*key, finetuning) for key, names in finetunings(config).items() for finetuning in names]
+    return [paths.adapter(*key, finetuning) for key, names in trained(config).items() for finetuning in names]
 
 
 def metrics(config: Config) -> list[str]:
@@ -62,7 +62,7 @@ def _inputs(config: Config) -> Iterator[str]:
             yield from files
         for c in table_conditions(config, name):
             yield from _flat(evaluation_input(config, **vars(c)))
-    for (model, task), names in finetunings(config).items():
+    for (model, task), names in trained(config).items():
         for finetuning in names:
             yield from _flat(finetuning_input(config, model, task, finetuning))
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from langneurons.experiment.condition import PRETRAINED, split_finetuning
 from langneurons.models.architectures import ARCHITECTURES, EXPERT_KEYS, PLACE, Architecture
 from langneurons.models.headers import Tensor, read_json, read_tensors
 from langneurons.models.positions import check_attention, check_positions, check_rope, lengths_of
@@ -106,7 +107,7 @@ def needs_of(settings, key: str, finetunings: Mapping[tuple[str, str], list[str]
     ``finetunings``: (model, task) -> names, as the tables of a run need them.
     """
     tasks = {task: names for (model, task), names in finetunings.items() if model == key}
-    spec = settings.models[key]
+    spec, names = settings.models[key], [name for names in tasks.values() for name in names]
     return {
         "key": key,
         "architecture": spec.architecture if spec.source == "hub" else None,
@@ -114,11 +115,11 @@ def needs_of(settings, key: str, finetunings: Mapping[tuple[str, str], list[str]
         "dtype": spec.dtype,
         "classification": any(_classifies(settings.tasks[task]) for task in tasks),
         "lengths": lengths_of(settings, tasks),
-        "attention_targets": spec.attention_targets if tasks else [],
+        "attention_targets": spec.attention_targets if any(name != PRETRAINED for name in names) else [],
         "targets": {
             task: settings.finetuning[task].targets
             for task, names in sorted(tasks.items())
-            if any(name != "base" for name in names)
+            if any(split_finetuning(name)[1] for name in names)
         },
     }
 

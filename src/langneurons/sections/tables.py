@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -41,6 +41,16 @@ class TaskTable(TableSection):
     comparisons: list[str] = Field(min_length=1, description="Keys of comparisons.")
     languages: Languages = Field(None, description="Target languages; null for all of the task's.")
     interventions: list[str] = Field(min_length=1, description="Columns: none, mean, zero, p90 and the like.")
+
+
+class TransferTable(TaskTable):
+    """Keys of a table of a task's conditions that are all of one fine-tuning without neurons."""
+
+    finetuning: Literal["base", "pretrained"] = Field(
+        "base",
+        description="base: LoRA on attention with the task's training data; pretrained: the model as it is, for tasks "
+        "that it answers in words.",
+    )
 
 
 class MethodTable(TableSection):

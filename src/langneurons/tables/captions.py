@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from langneurons.evaluation.scoring import Scoring
+from langneurons.experiment.condition import BASE, PRETRAINED
 
 PAIR = ("_em", "_f1")
 """Suffixes of two columns that share a cell: EM (F1)."""
@@ -15,9 +16,14 @@ NO_INTERVAL = "An average over all neurons of a model is no sample of them: it h
 EXAMPLES_ALONE = "Our interval is for the choice of test examples; another training run would vary too."
 
 
-def caption(scoring: Scoring, kind: str) -> str:
-    """Caption of a table of conditions."""
-    return f"{_title(scoring)}: {KINDS[kind]}."
+def caption(scoring: Scoring, kind: str, finetuning: str = BASE) -> str:
+    """Caption of a table of conditions; ``finetuning``: the one of all of them, where there is one."""
+    return f"{_title(scoring)}: {KINDS[kind]}{of_model(finetuning)}."
+
+
+def of_model(finetuning: str) -> str:
+    """The end of a caption's sentence that says that a table's model was not fine-tuned."""
+    return ", of the pretrained model" if finetuning == PRETRAINED else ""
 
 
 def _title(scoring: Scoring) -> str:

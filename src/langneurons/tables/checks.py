@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 
 from langneurons.activations.statistic_names import PLAIN, percentile_name, percentile_of
 from langneurons.config.faults import unknown
-from langneurons.experiment.condition import NONE
+from langneurons.experiment.condition import NONE, PRETRAINED
 from langneurons.interventions.base import UnknownIntervention, find, known, operation
 from langneurons.sections.tables import MethodTable, TaskTable
 from langneurons.tables.base import Context
 from langneurons.tables.common import targets_of, task_of
+from langneurons.tasks.base import answers_in_words
 
 
 def intervention_checks(
@@ -59,7 +60,13 @@ def _statistic_checks(name: str, where: str, context: Context) -> Iterator[tuple
 def task_checks(name: str, section: TaskTable, context: Context) -> Iterator[tuple[str, str]]:
     """Of a table of a task's conditions: the task's fine-tuning, the table's languages and comparisons."""
     comparisons, where = context.config.comparisons, f"tables.{name}"
-    if section.task not in context.config.finetuning:
+    if getattr(section, "finetuning", None) == PRETRAINED:
+        if not answers_in_words(task_of(section, context)):
+            yield (
+                f"{where}.finetuning",
+                f"is pretrained, and '{section.task}' needs a classifier, which training alone makes; write base",
+            )
+    elif section.task not in context.config.finetuning:
         yield f"{where}.task", f"needs models fine-tuned on '{section.task}'; add finetuning.{section.task}"
     known = task_of(section, context).languages
     for i, language in enumerate(section.languages or []):

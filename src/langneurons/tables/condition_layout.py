@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from langneurons.evaluation.scoring import Scoring
-from langneurons.experiment.condition import Condition, spell_intervention
+from langneurons.experiment.condition import BASE, Condition, spell_intervention
 from langneurons.sections.tables import TaskTable
 from langneurons.tables import captions
 from langneurons.tables.base import Context, Findings, Text
@@ -91,7 +91,7 @@ def frame(params: Mapping[str, Any], inputs: Any, finetuning: bool) -> pandas.Da
 
 def caption(params: Mapping[str, Any]) -> str:
     """The task's metric and what the kind shows."""
-    return captions.caption(Scoring.of(params["scoring"]), params["kind"])
+    return captions.caption(Scoring.of(params["scoring"]), params["kind"], params.get("finetuning", BASE))
 
 
 def text(params: Mapping[str, Any], frame: pandas.DataFrame) -> Text:

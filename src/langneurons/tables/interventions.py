@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from langneurons.experiment.condition import BASE, NONE, Condition
-from langneurons.sections.tables import TaskTable
+from langneurons.experiment.condition import NONE, Condition
+from langneurons.sections.tables import TransferTable
 from langneurons.tables import condition_layout as layout
 from langneurons.tables.base import Context
 from langneurons.tables.common import condition_inputs, models_of, task_of
@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 ENTRY_OF = "tables"
 DECIMALS = layout.DECIMALS
 MEANING = """\
-The model is fine-tuned on the task's English training data and evaluated in the language EL. *No Int* is that model as
-it is. In the other columns every neuron of EL's mask (*Neurons* of them) is set to a constant at every token of the
-input and of the answer: to its own mean or percentile over EL's text in the corpus, or to 0. A star says that the
-number differs from *No Int* on the same examples; the TSV has its 95 % interval and its p-value.
+The model is fine-tuned on the task's English training data (not at all where the caption says *pretrained*) and
+evaluated in the language EL. *No Int* is that model as it is. In the other columns every neuron of EL's mask (*Neurons*
+of them) is set to a constant at every token of the input and of the answer: to its own mean or percentile over EL's
+text in the corpus, or to 0. A star says that the number differs from *No Int* on the same examples; the TSV has its
+95 % interval and its p-value.
 """
 
 
-class Section(TaskTable):
+class Section(TransferTable):
     """Zero-shot transfer of the base model: one row per language, one column per intervention."""
 
     kind: Literal["interventions"]
@@ -33,13 +34,13 @@ class Section(TaskTable):
 
 def rows(section: Section, context: Context) -> list[Row]:
     """Rows of the table, in print order."""
-    return layout.rows_of(section, context, lambda source, target, method: [("", BASE)])
+    return layout.rows_of(section, context, lambda source, target, method: [("", section.finetuning)])
 
 
 def baselines(section: Section, context: Context) -> list[Condition]:
     """The source language without intervention: what a transfer is measured against."""
     source = task_of(section, context).source_language
-    return [Condition(model, section.task, BASE, source, NONE) for model in models_of(section, context)]
+    return [Condition(model, section.task, section.finetuning, source, NONE) for model in models_of(section, context)]
 
 
 def conditions(section: Section, context: Context) -> list[Condition]:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from langneurons.evaluation.scoring import Scoring
-from langneurons.experiment.condition import BASE, NONE, Condition, spell_intervention, split_intervention
+from langneurons.experiment.condition import NONE, Condition, spell_intervention, split_intervention
 from langneurons.experiment.paths import condition_of
-from langneurons.sections.tables import TaskTable
+from langneurons.sections.tables import TransferTable
 from langneurons.tables.base import Context, Count, Findings, Text
+from langneurons.tables.captions import of_model
 from langneurons.tables.checks import intervention_checks, known_comparisons, task_checks
 from langneurons.tables.columns import columns_text
 from langneurons.tables.common import common_params, condition_inputs, models_of, notes_of, targets_of, task_of
@@ -64,7 +65,7 @@ RANDOM_COLUMNS = (
 )
 
 
-class Section(TaskTable):
+class Section(TransferTable):
     """Interventions on a language's own neurons beside the same on as many random ones."""
 
     kind: Literal["random_controls"]
@@ -98,7 +99,7 @@ def rows(section: Section, context: Context) -> list[ControlRow]:
             for language in targets_of(section, context):
 
                 def condition(intervention: str, model=model, language=language) -> Condition:
-                    return Condition(model, section.task, BASE, language, intervention)
+                    return Condition(model, section.task, section.finetuning, language, intervention)
 
                 method = context.config.comparisons[comparison][language]
                 for value in section.interventions:
@@ -236,7 +237,8 @@ def _words(flags: pandas.Series) -> list[str]:
 
 
 def caption(params: Mapping[str, Any]) -> str:
-    return f"{params['scoring']['title']}: interventions on the language's own neurons, and on as many random ones."
+    said = "interventions on the language's own neurons, and on as many random ones"
+    return f"{params['scoring']['title']}: {said}{of_model(params['finetuning'])}."
 
 
 def text(params: Mapping[str, Any], frame: pandas.DataFrame) -> Text:

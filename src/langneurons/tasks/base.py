@@ -162,6 +162,11 @@ def task_of(section: TaskSection) -> Any:
     return entry("tasks", section.kind)
 
 
+def answers_in_words(section: TaskSection) -> bool:
+    """Whether a task needs no head but the model's own: one that was not fine-tuned has an answer too."""
+    return task_of(section).HEAD.kind == "causal"
+
+
 def scoring_of(section: TaskSection) -> Scoring:
     """How the conditions of a task are scored, and what a table prints of it."""
     task = task_of(section)
