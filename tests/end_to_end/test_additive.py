@@ -27,8 +27,8 @@ ADDITIONS = {
     "a method": (
         {
             "methods": {"own": {"kind": "activation_probability", "languages": ["en", "vi"], "threshold": "layer"}},
-            "comparisons": {"Own": {"vi": "own"}},
-            "tables": {"xnli": {"comparisons": ["LAPE", "Act Prob 90p", "Own"]}},
+            "method_groups": {"Own": {"vi": "own"}},
+            "tables": {"xnli": {"method_groups": ["LAPE", "Act Prob 90p", "Own"]}},
         },
         [
             *(f"Neurons of {model} by own/vi" for model in MODELS),
@@ -47,7 +47,7 @@ ADDITIONS = {
                 "eos": {
                     "kind": "interventions",
                     "task": "xnli-eos",
-                    "comparisons": ["LAPE"],
+                    "method_groups": ["LAPE"],
                     "languages": ["vi"],
                     "interventions": ["none", "zero"],
                 }
@@ -101,13 +101,13 @@ def test_an_addition_runs_its_own_jobs_alone(finished, tmp_path, edit, expected)
 LANGUAGE = {
     "corpus": {"languages": ["en", "vi", "hi", "ur"]},
     "methods": {"act-prob-90p": {"languages": ["en", "vi", "hi", "ur"]}},
-    "comparisons": {"Act Prob 90p": {"ur": "act-prob-90p"}},
+    "method_groups": {"Act Prob 90p": {"ur": "act-prob-90p"}},
     "tasks": {"xnli": {"languages": ["vi", "ur"]}},
     "tables": {
         "xnli_ur": {
             "kind": "interventions",
             "task": "xnli",
-            "comparisons": ["Act Prob 90p"],
+            "method_groups": ["Act Prob 90p"],
             "languages": ["ur"],
             "interventions": ["none", "p90"],
         }

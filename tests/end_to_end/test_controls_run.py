@@ -13,7 +13,7 @@ TABLES = ("xnli_random_controls", "split_half", "relevance_spread", "perplexity_
 EDIT = {
     "run": {"tables": ["xnli", *TABLES]},
     "tables": {
-        "xnli_random_controls": {"models": ["tiny-llama"], "comparisons": ["LAPE"], "interventions": ["zero"]},
+        "xnli_random_controls": {"models": ["tiny-llama"], "method_groups": ["LAPE"], "interventions": ["zero"]},
         "split_half": {"models": ["tiny-llama"], "methods": ["lape-set1", "act-prob-90p"]},
         "perplexity_change": {"methods": ["lape-set1"]},
     },

@@ -19,7 +19,7 @@ tasks:
 finetuning:
   xnli-eos: {rank: 8, alpha: 16, learning_rate: 1.0e-3, batch: 8, epochs: 1}
 tables:
-  eos: {kind: interventions, task: xnli-eos, models: [tiny-llama], comparisons: [LAPE], interventions: [none]}
+  eos: {kind: interventions, task: xnli-eos, models: [tiny-llama], method_groups: [LAPE], interventions: [none]}
 """
 """Another task of a kind that is there."""
 

@@ -15,7 +15,7 @@ OVERLAY = {
             "kind": "interventions",
             "task": "xquad",
             "models": ["tiny-llama"],
-            "comparisons": ["LAPE"],
+            "method_groups": ["LAPE"],
             "interventions": ["none", "zero"],
             "finetuning": "pretrained",
         }

@@ -75,13 +75,13 @@ def test_every_intervention_has_its_three_random_controls(config, task):
     assert len(rows) == len(interventions) == 2 * 2 * 3 * 8
     for row in rows:
         value, method = split_intervention(row.own.intervention)
-        assert (value, method) == (row.intervention, config.comparisons[row.comparison][row.language])
+        assert (value, method) == (row.intervention, config.method_groups[row.group][row.language])
         assert row.none == replace(row.own, intervention="none")
         draws = [split_intervention(c.intervention) for c in row.random]
         assert [replace(c, intervention="none") for c in row.random] == [row.none] * 3
         assert {value for value, _ in draws} == {row.intervention}
         assert [config.methods[m].seed for _, m in draws] == [0, 1, 2]
-        assert {config.methods[m].like for _, m in draws} == {row.comparison}
+        assert {config.methods[m].matched_to for _, m in draws} == {row.group}
         assert all(mask_settings(config, f"{m}/{row.language}")["references"][row.language] == method for _, m in draws)
     wanted = {c for row in rows for c in (row.none, row.own, *row.random)}
     assert table_conditions(config, f"{task}_random_controls") == sorted(wanted)
@@ -177,7 +177,7 @@ def test_the_method_is_the_languages_own(config, name):
         "Random": dict.fromkeys(lape, "random"),
     }
     for row in table_rows(config, name):
-        method = wanted[row.comparison][row.language]
+        method = wanted[row.group][row.language]
         for column, cell in row.cells.items():
             assert (cell.model, cell.language, cell.task) == (row.model, row.language, config.tables[name].task)
             assert cell.intervention == ("none" if column == "none" else f"{column}@{method}")
@@ -185,7 +185,7 @@ def test_the_method_is_the_languages_own(config, name):
 
 
 def test_rows_stand_in_print_order(config):
-    assert [(r.model, r.comparison, r.language) for r in table_rows(config, "xquad")] == [
+    assert [(r.model, r.group, r.language) for r in table_rows(config, "xquad")] == [
         (model, comparison, language)
         for model in MODELS
         for comparison in ("LAPE", "Act Prob 90p")
@@ -281,7 +281,7 @@ def test_random_copies_the_numbers_of_each_languages_own_mask(config):
 
 
 def test_a_tables_own_models_and_languages_come_first(raw):
-    narrow = {**raw["tables"]["xnli"], "models": ["mistral-nemo"], "languages": ["ur"], "comparisons": ["LAPE"]}
+    narrow = {**raw["tables"]["xnli"], "models": ["mistral-nemo"], "languages": ["ur"], "method_groups": ["LAPE"]}
     config = load_config({**raw, "tables": {**raw["tables"], "narrow": narrow}})
     assert set(table_conditions(config, "narrow")) == {
         Condition("mistral-nemo", "xnli", "base", "ur", value)

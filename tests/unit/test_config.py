@@ -173,8 +173,8 @@ def test_null_removes_an_entry(base):
             "run": {"models": ["mistral-nemo"], "tables": tables},
             "models": {"llama-3.1-8b": None},
             "methods": {"act-prob-90p": None} | dict.fromkeys(randoms),
-            "comparisons": {"Act Prob 90p": None, "Random": None, "LAPE": {"ur": None}},
-            "tables": {**dict.fromkeys(gone), **{name: {"comparisons": ["LAPE"]} for name in tables}},
+            "method_groups": {"Act Prob 90p": None, "Random": None, "LAPE": {"ur": None}},
+            "tables": {**dict.fromkeys(gone), **{name: {"method_groups": ["LAPE"]} for name in tables}},
             "figures": {"methods": figures},
             "tasks": {"xnli": {"languages": ["vi", "hi"]}},
         },
@@ -182,7 +182,7 @@ def test_null_removes_an_entry(base):
     config = load_config(raw)
     assert list(config.models) == ["mistral-nemo"]
     assert list(config.methods) == figures
-    assert config.comparisons == {"LAPE": {"vi": "lape-set1", "zh": "lape-set1", "hi": "lape-set6"}}
+    assert config.method_groups == {"LAPE": {"vi": "lape-set1", "zh": "lape-set1", "hi": "lape-set6"}}
     assert sorted(config.tables) == tables
     assert raw["models"]["llama-3.1-8b"] is None, "the caller's dictionary is not changed"
 
@@ -191,10 +191,10 @@ def test_what_is_removed_can_no_longer_be_named(base):
     found = faults(changed(base, (["models", "mistral-nemo"], None), (["methods", "random"], None)))
     assert {line.split(": ")[0] for line in found} == {
         "run.models[1]",
-        "comparisons.Random.vi",
-        "comparisons.Random.zh",
-        "comparisons.Random.hi",
-        "comparisons.Random.ur",
+        "method_groups.Random.vi",
+        "method_groups.Random.zh",
+        "method_groups.Random.hi",
+        "method_groups.Random.ur",
     }
 
 
@@ -217,19 +217,47 @@ FAULTS = {
         "methods.lape-set1.sett",
         ["did you mean 'set'?"],
     ),
-    "unknown key of a table": (["tables", "xnli", "comparison"], ["x"], "tables.xnli.comparison", ["'comparisons'?"]),
+    "unknown key of a table": (
+        ["tables", "xnli", "method_group"],
+        ["x"],
+        "tables.xnli.method_group",
+        ["'method_groups'?"],
+    ),
     "unknown model": (["run", "models"], ["llama-3.1"], "run.models[0]", ["unknown model", "'llama-3.1-8b'?"]),
     "unknown method": (
-        ["comparisons", "LAPE", "vi"],
+        ["method_groups", "LAPE", "vi"],
         "lape-set2",
-        "comparisons.LAPE.vi",
+        "method_groups.LAPE.vi",
         ["unknown method", "'lape-set"],
     ),
     "unknown table": (["run", "tables"], ["xnly"], "run.tables[0]", ["unknown table", "'xnli'?"]),
     "unknown method of figures": (["figures", "methods"], ["lap-set1"], "figures.methods[0]", ["'lape-set1'?"]),
-    "unknown comparison": (["tables", "xnli", "comparisons"], ["LAP"], "tables.xnli.comparisons[0]", ["'LAPE'?"]),
-    "unknown comparison of random": (["methods", "random", "like"], "LAP", "methods.random.like", ["'LAPE'?"]),
-    "random like random": (["methods", "random", "like"], "Random", "methods.random.like", ["itself random"]),
+    "a key of an earlier version": (["comparisons"], {}, "comparisons", ["was renamed; write method_groups"]),
+    "a table's key of an earlier version": (
+        ["tables", "xnli", "comparisons"],
+        ["LAPE"],
+        "tables.xnli.comparisons",
+        ["was renamed; write method_groups"],
+    ),
+    "a method's key of an earlier version": (
+        ["methods", "random", "like"],
+        "LAPE",
+        "methods.random.like",
+        ["was renamed; write matched_to"],
+    ),
+    "unknown method group": (["tables", "xnli", "method_groups"], ["LAP"], "tables.xnli.method_groups[0]", ["'LAPE'?"]),
+    "unknown method group of random": (
+        ["methods", "random", "matched_to"],
+        "LAP",
+        "methods.random.matched_to",
+        ["'LAPE'?"],
+    ),
+    "random like random": (
+        ["methods", "random", "matched_to"],
+        "Random",
+        "methods.random.matched_to",
+        ["itself random"],
+    ),
     "unknown intervention": (["tables", "xnli", "interventions"], ["non"], "tables.xnli.interventions[0]", ["'none'?"]),
     "unknown column": (
         ["tables", "activation_statistics", "columns"],
@@ -276,9 +304,9 @@ FAULTS = {
         ["unknown language set"],
     ),
     "method that has not the language": (
-        ["comparisons", "LAPE", "hi"],
+        ["method_groups", "LAPE", "hi"],
         "lape-set1",
-        "comparisons.LAPE.hi",
+        "method_groups.LAPE.hi",
         ["'lape-set1' gives no neurons of 'hi'"],
     ),
     "percentile not collected": (
@@ -325,13 +353,13 @@ FAULTS = {
     "source without neurons": (
         ["tables", "xnli_random_neurons", "neurons"],
         ["source"],
-        "tables.xnli_random_neurons.comparisons[0]",
+        "tables.xnli_random_neurons.method_groups[0]",
         ["no neurons of the source 'en'", "neurons: [target]"],
     ),
     "control of random neurons": (
-        ["tables", "xnli_random_controls", "comparisons"],
+        ["tables", "xnli_random_controls", "method_groups"],
         ["Random"],
-        "tables.xnli_random_controls.comparisons[0]",
+        "tables.xnli_random_controls.method_groups[0]",
         ["'Random' is itself random"],
     ),
     "control of no intervention": (
@@ -385,7 +413,7 @@ def test_a_fault_is_one_line_with_the_path_and_what_to_write(base, name):
 def test_a_comparison_without_random_neurons_has_no_control(base):
     found = faults(changed(base, *((["methods", f"random-act-prob-{i}"], None) for i in range(3))))
     assert found == [
-        f"tables.{task}_random_controls.comparisons[1]: no method of kind random is like 'Act Prob 90p'; "
+        f"tables.{task}_random_controls.method_groups[1]: no method of kind random is matched_to 'Act Prob 90p'; "
         "add one to methods"
         for task in ("xnli", "xquad")
     ]

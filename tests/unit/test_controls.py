@@ -264,7 +264,13 @@ def printed(tmp_path, frame, kind, **params):
 def test_random_controls_as_printed(tmp_path):
     frame = frame_of({"vi": [scores(100), scores(60), scores(96), scores(98), scores(103)]})
     header, body, text, rows = printed(
-        tmp_path, frame, "random_controls", scoring=XNLI.plain(), notes=[], significance={"level": 0.95}
+        tmp_path,
+        frame,
+        "random_controls",
+        scoring=XNLI.plain(),
+        finetuning="base",
+        notes=[],
+        significance={"level": 0.95},
     )
     line = dict(zip(header, body[0], strict=True))
     assert "Metric" not in header

@@ -22,7 +22,7 @@ FEWER_LANGUAGES = {
     "corpus": {"languages": ["en", "vi", "hi"]},
     "language_sets": {"set1": ["en", "vi", "hi"]},
     "tasks": {"xnli": {"languages": ["vi"]}},
-    "tables": {"xnli": {"comparisons": ["LAPE"]}},
+    "tables": {"xnli": {"method_groups": ["LAPE"]}},
 }
 """A first overlay of the paper's configuration: one table of one model, and of nothing else a word."""
 
@@ -75,8 +75,8 @@ def test_a_first_overlay_of_the_papers_need_not_mention_the_rest():
     assert drawn_methods(config) == ["lape-set1"]
     left = set(config.left_out)
     assert {("language_sets", "set6"), ("methods", "lape-set6"), ("methods", "act-prob-90p")} <= left
-    assert {("comparisons", "LAPE", "zh"), ("comparisons", "LAPE", "hi"), ("tables", "xquad")} <= left
-    assert list(config.comparisons["LAPE"]) == ["vi"]
+    assert {("method_groups", "LAPE", "zh"), ("method_groups", "LAPE", "hi"), ("tables", "xquad")} <= left
+    assert list(config.method_groups["LAPE"]) == ["vi"]
     assert "tables.xquad" in left_out_text(config)
     assert not left & needed_entries(config)
 
@@ -85,7 +85,7 @@ def test_a_table_that_was_left_out_says_why():
     config = load_config(over(FEWER_LANGUAGES))
     assert "xquad" in all_tables(config)
     with pytest.raises(
-        ConfigError, match=r"tables\.xquad\.comparisons\[0\]: comparison 'LAPE' names no method for 'zh'"
+        ConfigError, match=r"tables\.xquad\.method_groups\[0\]: method group 'LAPE' names no method for 'zh'"
     ):
         table_input(config, "xquad")
 
@@ -106,8 +106,12 @@ def test_what_the_run_needs_is_a_fault():
     ("path", "value", "says"),
     [
         ("methods/lape-set6/set", "sett6", "methods.lape-set6.set: unknown language set 'sett6'"),
-        ("methods/random-act-prob-0/like", "LAEP", "methods.random-act-prob-0.like: unknown comparison 'LAEP'"),
-        ("comparisons/Act Prob 90p/vi", "act-prob", "comparisons.Act Prob 90p.vi: unknown method 'act-prob'"),
+        (
+            "methods/random-act-prob-0/matched_to",
+            "LAEP",
+            "methods.random-act-prob-0.matched_to: unknown method group 'LAEP'",
+        ),
+        ("method_groups/Act Prob 90p/vi", "act-prob", "method_groups.Act Prob 90p.vi: unknown method 'act-prob'"),
         ("tables/split_half/methods", ["lape-set7"], "tables.split_half.methods[0]: unknown method 'lape-set7'"),
         ("tables/xquad/task", "xqaud", "tables.xquad.task: unknown task 'xqaud'"),
         ("tables/xquad/models", ["llama"], "tables.xquad.models[0]: unknown model 'llama'"),
@@ -136,7 +140,7 @@ def test_controls_of_a_needed_comparison_are_needed():
     """A table finds its controls by itself: one that is contradicted must not be missing without a word."""
     raw = over(FEWER_LANGUAGES)
     raw["run"]["tables"] = ["xnli_random_controls"]
-    raw["tables"]["xnli_random_controls"]["comparisons"] = ["LAPE"]
+    raw["tables"]["xnli_random_controls"]["method_groups"] = ["LAPE"]
     raw["methods"]["random-lape-2"]["seed"] = 1
     assert faults(raw) == [
         "  methods.random-lape-2.seed: 1 draws the same neurons as methods.random-lape-1; write another"
@@ -145,12 +149,12 @@ def test_controls_of_a_needed_comparison_are_needed():
 
 def test_the_place_of_a_fault_is_in_the_innermost_entry():
     entries = {
-        ("comparisons", "LAPE 0.5"),
-        ("comparisons", "LAPE 0.5", "hi"),
+        ("method_groups", "LAPE 0.5"),
+        ("method_groups", "LAPE 0.5", "hi"),
         ("tables", "xnli"),
         ("tables", "xnli_all"),
     }
-    assert entry_at("comparisons.LAPE 0.5.hi", entries) == ("comparisons", "LAPE 0.5", "hi")
+    assert entry_at("method_groups.LAPE 0.5.hi", entries) == ("method_groups", "LAPE 0.5", "hi")
     assert entry_at("tables.xnli_all.task", entries) == ("tables", "xnli_all")
     assert entry_at("tables.xnli[0]", entries) == ("tables", "xnli")
     assert entry_at("corpus.tokens", entries) is None
@@ -169,10 +173,10 @@ def test_the_base_is_the_papers_where_an_overlay_says_nothing():
 def test_a_pretrained_model_needs_no_settings_of_finetuning():
     overlay = study() | {
         "run": {"models": ["mine"], "tables": ["answers"]},
-        "comparisons": {"LAPE": {"vi": "lape"}},
+        "method_groups": {"LAPE": {"vi": "lape"}},
         "tasks": {"xquad": {"kind": "xquad", "source": "files", "languages": ["vi"]}},
     }
-    table = {"kind": "interventions", "task": "xquad", "comparisons": ["LAPE"], "interventions": ["none", "zero"]}
+    table = {"kind": "interventions", "task": "xquad", "method_groups": ["LAPE"], "interventions": ["none", "zero"]}
     overlay["tables"] = {"answers": table}
     assert any("tables.answers.task: needs models fine-tuned on 'xquad'" in line for line in faults(over(overlay)))
     table["finetuning"] = "pretrained"

@@ -71,7 +71,7 @@ def as_measured(config, table, rows):
     """The paper's numbers as metrics of the conditions of ``rows``; the first where it has two."""
     printed, metrics = printed_rows(table), {}
     for row in rows:
-        texts = printed[TITLES[row.model], row.comparison, row.neurons, row.language]
+        texts = printed[TITLES[row.model], row.group, row.neurons, row.language]
         for value, condition in row.cells.items():
             if condition.task == "xnli":
                 values = {"accuracy": float(texts[value])}
@@ -122,7 +122,7 @@ def latex(path):
 def test_the_papers_table_comes_back_cell_by_cell(config, tmp_path, table):
     rows, printed = table_rows(config, table), printed_rows(table)
     values = config.tables[table].interventions
-    labels = [(TITLES[r.model], r.comparison, r.neurons, r.language) for r in rows]
+    labels = [(TITLES[r.model], r.group, r.neurons, r.language) for r in rows]
     assert labels == list(printed)  # in print order
     _, md, tex = render(config, table, rows, tmp_path / table)
     ours = [line for line in markdown(md) if line["Method"]]
@@ -144,8 +144,8 @@ def test_the_papers_table_comes_back_cell_by_cell(config, tmp_path, table):
 
 @pytest.mark.parametrize("table", ["xquad", "xquad_all_interventions"])
 def test_each_method_alone_comes_back_without_exception(config, tmp_path, table):
-    for comparison in config.tables[table].comparisons:
-        rows = [row for row in table_rows(config, table) if row.comparison == comparison]
+    for comparison in config.tables[table].method_groups:
+        rows = [row for row in table_rows(config, table) if row.group == comparison]
         _, md, _ = render(config, table, rows, tmp_path / table)
         ours = [list(line.values())[4:] for line in markdown(md) if line["Method"]]
         wanted = [row for key, row in printed_rows(table).items() if key[1] == comparison]

@@ -306,7 +306,7 @@ def paper_table():
     metrics = {
         cell: measured(float(value))
         for r in rows
-        for cell, value in zip(r.cells.values(), TABLE1[r.model, r.comparison, r.language].split(), strict=True)
+        for cell, value in zip(r.cells.values(), TABLE1[r.model, r.group, r.language].split(), strict=True)
     }
     return condition_table(rows, metrics, XNLI.columns, TITLES, False, [])
 

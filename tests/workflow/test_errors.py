@@ -18,8 +18,8 @@ from langneurons.tasks.xnli import LABELS
 FAULTS = {
     "model": ({"run": {"models": ["tiny-lama"]}}, ["run.models[0]", "'tiny-lama'", "did you mean 'tiny-llama'"]),
     "method": (
-        {"comparisons": {"LAPE": {"vi": "lape-set9"}}},
-        ["comparisons.LAPE.vi", "unknown method 'lape-set9'", "lape-set1, lape-set6"],
+        {"method_groups": {"LAPE": {"vi": "lape-set9"}}},
+        ["method_groups.LAPE.vi", "unknown method 'lape-set9'", "lape-set1, lape-set6"],
     ),
     "kind of method": ({"methods": {"lape-set1": {"kind": "lap"}}}, ["methods.lape-set1.kind", "'lap'", "lape"]),
     "figure's method": ({"figures": {"methods": ["lape"]}}, ["figures.methods[0]", "unknown method 'lape'"]),

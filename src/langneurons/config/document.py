@@ -25,8 +25,8 @@ INTRODUCTION = """\
 
 `config/config.yaml`, the paper's experiment, is read first. An overlay changes single keys of it:
 `snakemake --configfile config/demo.yaml`. One that begins with `extends: config/base.yaml` builds on that file instead,
-which has nothing to run. Dictionaries are merged key by key, at every depth; lists and single values are replaced. An
-entry of `models`, `methods`, `language_sets`, `comparisons`, `tasks`, `finetuning` or `tables` is removed by `null`. To
+which has nothing to run. Dictionaries are merged key by key, at every depth; lists and single values are replaced.
+`null` removes an entry of `models`, `methods`, `language_sets`, `method_groups`, `tasks`, `finetuning` or `tables`. To
 take a model from elsewhere, add it under a key of its own: under an existing key the two forms' keys would mix. Several
 overlays apply from left to right.
 

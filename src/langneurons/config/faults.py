@@ -11,6 +11,9 @@ from pydantic_core import ErrorDetails
 
 from langneurons.sections.base import NoNumber
 
+RENAMED = {"comparisons": "method_groups", "like": "matched_to"}
+"""Keys of an earlier version."""
+
 
 def listed(faults: list[str]) -> str:
     """The message of an error: how many faults, and each on a line of its own."""
@@ -58,6 +61,8 @@ def explain(error: ErrorDetails, schema: dict) -> str:
     if error["type"] == "within":
         return f"{path}: {error['ctx']['what']}"
     if error["type"] == "extra_forbidden":
+        if keys[-1] in RENAMED:
+            return f"{path}: was renamed; write {RENAMED[keys[-1]]}"
         known = _siblings(schema, keys[:-1], str(error["loc"][2]) if _tagged(error["loc"]) else None)
         return f"{path}: unknown key{_did_you_mean(str(keys[-1]), known)}"
     if error["type"] == "missing":

@@ -38,7 +38,7 @@ from langneurons.sections.registered import Registered
 from langneurons.tasks.base import task_of
 
 TAKEN = ("tables", "figures", "report", "logs", "benchmarks")  # directories of results beside those of models
-REMOVABLE = ("models", "methods", "language_sets", "comparisons", "tasks", "finetuning", "tables")
+REMOVABLE = ("models", "methods", "language_sets", "method_groups", "tasks", "finetuning", "tables")
 
 
 class ConfigError(ValueError):
@@ -81,7 +81,7 @@ class Config(Section):
     methods: dict[ModelKey, Annotated[Section, Registered("methods")]] = Field(
         {}, description="Ways to identify neurons, by key."
     )
-    comparisons: dict[Title, dict[Language, ModelKey]] = Field(
+    method_groups: dict[Title, dict[Language, ModelKey]] = Field(
         {}, description="Which method serves which target language, by the name that tables print."
     )
     tasks: dict[ModelKey, Task] = Field({}, description="Tasks, by key.")
@@ -159,10 +159,10 @@ def _without_removed(raw: dict) -> dict:
     for section in REMOVABLE:
         if isinstance(kept.get(section), dict):
             kept[section] = {key: value for key, value in kept[section].items() if value is not None}
-    if isinstance(kept.get("comparisons"), dict):
-        kept["comparisons"] = {
+    if isinstance(kept.get("method_groups"), dict):
+        kept["method_groups"] = {
             name: {k: v for k, v in members.items() if v is not None} if isinstance(members, dict) else members
-            for name, members in kept["comparisons"].items()
+            for name, members in kept["method_groups"].items()
         }
     return kept
 
@@ -194,9 +194,9 @@ def _cross_checks(config: Config) -> Iterator[tuple[str, str]]:
         yield from outside(languages, corpus, f"language_sets.{key}")
     for key, method in config.methods.items():
         yield from method_of(method).checks(key, method, config)
-    for name, members in config.comparisons.items():
+    for name, members in config.method_groups.items():
         for language, method in members.items():
-            where = f"comparisons.{name}.{language}"
+            where = f"method_groups.{name}.{language}"
             if method not in config.methods:
                 yield where, unknown(method, list(config.methods), "method")
             elif (known := languages_of(config, method)) and language not in known:

@@ -7,18 +7,18 @@ from typing import Any
 
 from langneurons.methods.base import method_of
 
-NAMED = ("models", "methods", "language_sets", "comparisons", "tasks")
+NAMED = ("models", "methods", "language_sets", "method_groups", "tasks")
 """Sections whose keys other sections name."""
 
 Entry = tuple[str, ...]
-"""Section and key, as ("tables", "xnli"); of a comparison's language these three: ("comparisons", "LAPE", "hi")."""
+"""Section and key, as ("tables", "xnli"); of a method group's language these three: ("method_groups", "LAPE", "hi")."""
 
 
 def needed_entries(config: Any) -> set[Entry]:
     """The entries that ``run`` and ``figures`` need.
 
     An entry needs every other whose key it holds as a text: rather too many than too few, and right for an extension's
-    own keys too. Of a comparison, only the languages that a needed task or table names are needed; and with it its
+    own keys too. Of a method group, only the languages that a needed task or table names are needed; and with it its
     controls, which a table finds by themselves.
     """
     found: set[Entry] = set()
@@ -31,14 +31,14 @@ def needed_entries(config: Any) -> set[Entry]:
         if entry in found:
             continue
         found.add(entry)
-        if section != "comparisons":
+        if section != "method_groups":
             waiting += _named(config, _texts(getattr(config, section)[key]), NAMED)
         if section == "tasks" and key in config.finetuning:
             found.add(("finetuning", key))
-        # After each entry, since a comparison may be found before the task that names its languages.
+        # After each entry, since a method group may be found before the task that names its languages.
         for name, language in _members(config, found) - {entry[1:] for entry in found}:
-            found.add(("comparisons", name, language))
-            waiting += _named(config, [config.comparisons[name][language]], ("methods",))
+            found.add(("method_groups", name, language))
+            waiting += _named(config, [config.method_groups[name][language]], ("methods",))
         waiting += [("methods", key) for key in _controls(config, found)]
     return found
 
@@ -58,7 +58,7 @@ def drawn_methods(config: Any) -> list[str]:
 def all_entries(config: Any) -> set[Entry]:
     """Every entry that a run may do without."""
     found = {(section, key) for section in (*NAMED, "finetuning", "tables") for key in getattr(config, section)}
-    return found | {("comparisons", name, language) for name, of in config.comparisons.items() for language in of}
+    return found | {("method_groups", name, language) for name, of in config.method_groups.items() for language in of}
 
 
 def entry_at(place: str, entries: Iterable[Entry]) -> Entry | None:
@@ -88,22 +88,24 @@ def _named(config: Any, words: Iterable[str], sections: Iterable[str]) -> list[E
 
 
 def _members(config: Any, found: Iterable[Entry]) -> set[Entry]:
-    """(comparison, language) of the needed comparisons and of the languages that needed tasks and tables name."""
-    languages, comparisons = set(), []
+    """(group, language) of the needed method_groups and of the languages that needed tasks and tables name."""
+    languages, method_groups = set(), []
     for section, key, *rest in found:
-        if section == "comparisons" and not rest:
-            comparisons.append(key)
+        if section == "method_groups" and not rest:
+            method_groups.append(key)
         elif section in ("tasks", "tables"):
             spec = getattr(config, section)[key]
             languages |= {*(getattr(spec, "languages", None) or []), getattr(spec, "source_language", None)}
-    return {(name, language) for name in comparisons for language in config.comparisons[name] if language in languages}
+    return {
+        (name, language) for name in method_groups for language in config.method_groups[name] if language in languages
+    }
 
 
 def _controls(config: Any, found: Container[Entry]) -> list[str]:
-    """Methods that copy the numbers of neurons of a needed comparison, and are not among the needed ones yet."""
+    """Methods that copy the numbers of neurons of a needed method group, and are not among the needed ones yet."""
     unseen = [key for key in config.methods if ("methods", key) not in found]
     matched = {key: method_of(config.methods[key]).matched_to(config.methods[key]) for key in unseen}
-    return [key for key, comparison in matched.items() if comparison and ("comparisons", comparison) in found]
+    return [key for key, group in matched.items() if group and ("method_groups", group) in found]
 
 
 def _texts(section: Any) -> list[str]:

@@ -57,7 +57,7 @@ class Method(Protocol):
 
     @staticmethod
     def matched_to(section: Any) -> str | None:
-        """The comparison whose numbers of neurons a control copies; None for a method that is no control."""
+        """The method group whose numbers of neurons a control copies; None for a method that is no control."""
 
     @staticmethod
     def checks(key: str, section: Any, config: Any) -> Iterator[tuple[str, str]]:

@@ -28,40 +28,42 @@ class Section(base.Section):
     """Random neurons: a control, with as many neurons per layer and language as other methods found."""
 
     kind: Literal["random"]
-    like: str = Field(description="Key of comparisons: as many neurons per layer as its masks, language by language.")
+    matched_to: str = Field(
+        description="Key of method_groups: as many neurons per layer as its masks, language by language."
+    )
     seed: Annotated[int, Field(ge=0)] = Field(0, description="Seed of the draw.")
 
 
 def languages(section: Section, config: Any) -> list[str]:
-    return list(config.comparisons.get(section.like, {}))
+    return list(config.method_groups.get(section.matched_to, {}))
 
 
 def inputs(section: Section, config: Any, languages: Sequence[str]) -> Inputs:
     masks: dict[str, list[str]] = {}
     for language in languages:
-        masks.setdefault(config.comparisons[section.like][language], []).append(language)
+        masks.setdefault(config.method_groups[section.matched_to][language], []).append(language)
     return Inputs(masks=dict(sorted(masks.items())))
 
 
 def settings(section: Section, config: Any, languages: Sequence[str]) -> dict[str, Any]:
-    members = config.comparisons[section.like]
+    members = config.method_groups[section.matched_to]
     return {"seed": section.seed, "references": {language: members[language] for language in languages}}
 
 
 def matched_to(section: Section) -> str:
-    return section.like
+    return section.matched_to
 
 
 def checks(key: str, section: Section, config: Any) -> Iterator[tuple[str, str]]:
-    where, like = f"methods.{key}", section.like
-    if like not in config.comparisons:
-        yield f"{where}.like", unknown(like, list(config.comparisons), "comparison")
+    where, group = f"methods.{key}", section.matched_to
+    if group not in config.method_groups:
+        yield f"{where}.matched_to", unknown(group, list(config.method_groups), "method group")
         return
-    members = [config.methods[name] for name in config.comparisons[like].values() if name in config.methods]
+    members = [config.methods[name] for name in config.method_groups[group].values() if name in config.methods]
     if any(method_of(member).matched_to(member) is not None for member in members):
-        yield f"{where}.like", f"comparison '{like}' is itself random; name one that is not"
-    elif not config.comparisons[like]:
-        yield f"{where}.like", f"comparison '{like}' has no languages; add one to comparisons"
+        yield f"{where}.matched_to", f"method group '{group}' is itself random; name one that is not"
+    elif not config.method_groups[group]:
+        yield f"{where}.matched_to", f"method group '{group}' has no languages; add one to method_groups"
     elif (same := next(name for name, other in config.methods.items() if other == section)) != key:
         yield f"{where}.seed", f"{section.seed} draws the same neurons as methods.{same}; write another"
 

@@ -38,7 +38,7 @@ class TaskTable(TableSection):
     """Keys of a table of a task's conditions."""
 
     task: str = Field(description="Key of tasks.")
-    comparisons: list[str] = Field(min_length=1, description="Keys of comparisons.")
+    method_groups: list[str] = Field(min_length=1, description="Keys of method_groups.")
     languages: Languages = Field(None, description="Target languages; null for all of the task's.")
     interventions: list[str] = Field(min_length=1, description="Columns: none, mean, zero, p90 and the like.")
 

@@ -26,7 +26,7 @@ class Context:
     """The configuration, and what it says of methods: whatever an entry asks beside its own section.
 
     ``languages_of(method)``: languages that a method gives neurons of; none where what it names is unknown.
-    ``matched_to(method)``: the comparison whose numbers of neurons a method of random ones copies; None for another.
+    ``matched_to(method)``: the method group whose numbers of neurons a method of random ones copies; None for another.
     ``selection_of(method)``: all that a method's neurons depend on. ``counted(method)``: whether it reads counts of
     activations, so that halves of the text give neurons too. ``ranked(method)``: whether it ranks neurons by a
     relevance, whose spread its masks say.

@@ -58,8 +58,8 @@ def _statistic_checks(name: str, where: str, context: Context) -> Iterator[tuple
 
 
 def task_checks(name: str, section: TaskTable, context: Context) -> Iterator[tuple[str, str]]:
-    """Of a table of a task's conditions: the task's fine-tuning, the table's languages and comparisons."""
-    comparisons, where = context.config.comparisons, f"tables.{name}"
+    """Of a table of a task's conditions: the task's fine-tuning, the table's languages and method_groups."""
+    method_groups, where = context.config.method_groups, f"tables.{name}"
     if getattr(section, "finetuning", None) == PRETRAINED:
         if not answers_in_words(task_of(section, context)):
             yield (
@@ -72,23 +72,23 @@ def task_checks(name: str, section: TaskTable, context: Context) -> Iterator[tup
     for i, language in enumerate(section.languages or []):
         if language not in known:
             yield f"{where}.languages[{i}]", unknown(language, known, "target language")
-    for i, comparison in enumerate(section.comparisons):
-        place = f"{where}.comparisons[{i}]"
-        if comparison not in comparisons:
-            yield place, unknown(comparison, list(comparisons), "comparison")
+    for i, group in enumerate(section.method_groups):
+        place = f"{where}.method_groups[{i}]"
+        if group not in method_groups:
+            yield place, unknown(group, list(method_groups), "method group")
             continue
         for language in targets_of(section, context):
-            if language not in comparisons[comparison]:
-                yield place, f"comparison '{comparison}' names no method for '{language}'; add it to comparisons"
-    yield from _same_rows(section, context, f"{where}.comparisons")
+            if language not in method_groups[group]:
+                yield place, f"method group '{group}' names no method for '{language}'; add it to method_groups"
+    yield from _same_rows(section, context, f"{where}.method_groups")
 
 
 def _same_rows(section: TaskTable, context: Context, where: str) -> Iterator[tuple[str, str]]:
     """Comparisons of one table that select the same neurons of a language: its rows would count twice."""
     for language in targets_of(section, context):
         first: list[tuple[dict, str, str]] = []
-        for i, comparison in enumerate(section.comparisons):
-            method = context.config.comparisons.get(comparison, {}).get(language)
+        for i, group in enumerate(section.method_groups):
+            method = context.config.method_groups.get(group, {}).get(language)
             if method not in context.config.methods:
                 continue
             selection = context.selection_of(method)
@@ -97,18 +97,18 @@ def _same_rows(section: TaskTable, context: Context, where: str) -> Iterator[tup
                 methods = f"method '{method}'" if same[1] == method else f"one selection ('{same[1]}' and '{method}')"
                 yield (
                     f"{where}[{i}]",
-                    f"'{same[0]}' and '{comparison}' have {methods} for '{language}', so its rows would count twice; "
-                    "take one of them out, or name another method in comparisons",
+                    f"'{same[0]}' and '{group}' have {methods} for '{language}', so its rows would count twice; "
+                    "take one of them out, or name another method in method_groups",
                 )
             else:
-                first.append((selection, comparison, method))
+                first.append((selection, group, method))
 
 
-def known_comparisons(name: str, section: TaskTable, context: Context) -> Iterator[tuple[str, str, dict[str, str]]]:
-    """(place, comparison, language -> method) of each comparison of a table that there is."""
-    for i, comparison in enumerate(section.comparisons):
-        if comparison in context.config.comparisons:
-            yield f"tables.{name}.comparisons[{i}]", comparison, context.config.comparisons[comparison]
+def known_groups(name: str, section: TaskTable, context: Context) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """(place, group, language -> method) of each method group of a table that there is."""
+    for i, group in enumerate(section.method_groups):
+        if group in context.config.method_groups:
+            yield f"tables.{name}.method_groups[{i}]", group, context.config.method_groups[group]
 
 
 def method_checks(

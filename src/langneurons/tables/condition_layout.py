@@ -24,7 +24,7 @@ DECIMALS = 1
 
 
 def checks(name: str, section: TaskTable, context: Context) -> Iterator[tuple[str, str]]:
-    """Faults of the languages, comparisons and interventions."""
+    """Faults of the languages, method_groups and interventions."""
     yield from task_checks(name, section, context)
     yield from intervention_checks(section.interventions, f"tables.{name}", context)
 
@@ -34,19 +34,19 @@ def rows_of(
 ) -> list[Row]:
     """Rows of a table, in print order.
 
-    ``finetunings(source, target, method)``: (label, fine-tuning) of each row of a model, comparison and language.
+    ``finetunings(source, target, method)``: (label, fine-tuning) of each row of a model, group and language.
     """
     source, rows = task_of(section, context).source_language, []
     for model in models_of(section, context):
-        for comparison in section.comparisons:
+        for group in section.method_groups:
             for language in targets_of(section, context):
-                method = context.config.comparisons[comparison][language]
+                method = context.config.method_groups[group][language]
                 for neurons, finetuning in finetunings(source, language, method):
                     cells = {
                         value: Condition(model, section.task, finetuning, language, spell_intervention(value, method))
                         for value in section.interventions
                     }
-                    rows.append(Row(model, comparison, neurons, language, cells))
+                    rows.append(Row(model, group, neurons, language, cells))
     return rows
 
 

@@ -64,7 +64,7 @@ def condition_table(
 ) -> pandas.DataFrame:
     """The measured conditions as a table at full precision (percent), a line a row of ``rows`` in their order.
 
-    Columns: model (its title), model_key, method (name of the comparison), method_key, finetuned_neurons (only with
+    Columns: model (its title), model_key, method (name of the method group), method_key, finetuned_neurons (only with
     ``finetuning``), language, neurons (how many the interventions of the row overwrite; missing where none does), and
     for each intervention a column per metric (``columns``: its suffix -> the metric). Each of ``baselines`` is a line
     with method ``""``, first of its model; the interventions, which it has not, are ``pandas.NA``. Where ``metrics``
@@ -88,7 +88,7 @@ def condition_table(
     table = {
         "model": [_title(titles, row.model) for row in lines],
         "model_key": [row.model for row in lines],
-        "method": [row.comparison for row in lines],
+        "method": [row.group for row in lines],
         "method_key": [_method_key(row) for row in lines],
         "finetuned_neurons": [row.neurons for row in lines],
         "language": [row.language for row in lines],
@@ -222,7 +222,7 @@ def _neurons(row: Row, metrics: Mapping[Condition, Mapping[str, float | int]]) -
     if len(set(counts.values())) > 1:
         said = ", ".join(f"{c.intervention}: {n}" for c, n in counts.items())
         raise ValueError(
-            f"{row.model}, {row.comparison}, {row.language}: interventions overwrite different numbers of neurons "
+            f"{row.model}, {row.group}, {row.language}: interventions overwrite different numbers of neurons "
             f"({said}); evaluate all of them with the same mask"
         )
     return next(iter(counts.values()), None)

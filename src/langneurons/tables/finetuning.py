@@ -11,7 +11,7 @@ from langneurons.experiment.condition import Condition, spell_finetuning
 from langneurons.sections.tables import TaskTable
 from langneurons.tables import condition_layout as layout
 from langneurons.tables.base import Context
-from langneurons.tables.checks import known_comparisons
+from langneurons.tables.checks import known_groups
 from langneurons.tables.common import condition_inputs, targets_of, task_of
 from langneurons.tables.rows import Row
 
@@ -41,7 +41,7 @@ def checks(name: str, section: Section, context: Context) -> Iterator[tuple[str,
     if all(whose == "target" for whose in section.neurons):
         return
     source = task_of(section, context).source_language
-    for where, _, members in known_comparisons(name, section, context):
+    for where, _, members in known_groups(name, section, context):
         for method in (members[language] for language in targets_of(section, context) if language in members):
             known = context.languages_of(method) if method in context.config.methods else []
             if known and source not in known:

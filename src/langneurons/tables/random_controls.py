@@ -16,7 +16,7 @@ from langneurons.experiment.paths import condition_of
 from langneurons.sections.tables import TransferTable
 from langneurons.tables.base import Context, Count, Findings, Text
 from langneurons.tables.captions import of_model
-from langneurons.tables.checks import intervention_checks, known_comparisons, task_checks
+from langneurons.tables.checks import intervention_checks, known_groups, task_checks
 from langneurons.tables.columns import columns_text
 from langneurons.tables.common import common_params, condition_inputs, models_of, notes_of, targets_of, task_of
 from langneurons.tables.findings import RANDOM, number, place
@@ -69,43 +69,44 @@ class Section(TransferTable):
     """Interventions on a language's own neurons beside the same on as many random ones."""
 
     kind: Literal["random_controls"]
-    comparisons: list[str] = Field(
-        min_length=1, description="Keys of comparisons; the methods of kind random like them are their controls."
+    method_groups: list[str] = Field(
+        min_length=1,
+        description="Keys of method_groups; the methods of kind random matched to them are their controls.",
     )
     interventions: list[str] = Field(min_length=1, description="Interventions: mean, zero, p90 and the like.")
 
 
 def checks(name: str, section: Section, context: Context) -> Iterator[tuple[str, str]]:
     yield from task_checks(name, section, context)
-    for where, comparison, members in known_comparisons(name, section, context):
+    for where, group, members in known_groups(name, section, context):
         if any(context.matched_to(method) for method in members.values() if method in context.config.methods):
-            yield where, f"comparison '{comparison}' is itself random; name one that is not"
-        elif not controls_of(comparison, context):
-            yield where, f"no method of kind random is like '{comparison}'; add one to methods"
+            yield where, f"method group '{group}' is itself random; name one that is not"
+        elif not controls_of(group, context):
+            yield where, f"no method of kind random is matched_to '{group}'; add one to methods"
     yield from intervention_checks(section.interventions, f"tables.{name}", context, none=False)
 
 
-def controls_of(comparison: str, context: Context) -> list[str]:
-    """Methods of random neurons, as many per layer as the comparison's: its controls, one seed each."""
-    return [method for method in context.config.methods if context.matched_to(method) == comparison]
+def controls_of(group: str, context: Context) -> list[str]:
+    """Methods of random neurons, as many per layer as the method group's: its controls, one seed each."""
+    return [method for method in context.config.methods if context.matched_to(method) == group]
 
 
 def rows(section: Section, context: Context) -> list[ControlRow]:
     """Rows of the table, in print order."""
     found = []
     for model in models_of(section, context):
-        for comparison in section.comparisons:
-            controls = controls_of(comparison, context)
+        for group in section.method_groups:
+            controls = controls_of(group, context)
             for language in targets_of(section, context):
 
                 def condition(intervention: str, model=model, language=language) -> Condition:
                     return Condition(model, section.task, section.finetuning, language, intervention)
 
-                method = context.config.comparisons[comparison][language]
+                method = context.config.method_groups[group][language]
                 for value in section.interventions:
                     own, none = condition(spell_intervention(value, method)), condition(NONE)
                     random = tuple(condition(spell_intervention(value, control)) for control in controls)
-                    found.append(ControlRow(model, comparison, language, value, none, own, random))
+                    found.append(ControlRow(model, group, language, value, none, own, random))
     return found
 
 
@@ -187,7 +188,7 @@ def random_controls(
                 {
                     "model": titles[row.model],
                     "model_key": row.model,
-                    "method": row.comparison,
+                    "method": row.group,
                     "method_key": split_intervention(row.own.intervention)[1],
                     "language": row.language,
                     "intervention": row.intervention,

@@ -47,7 +47,7 @@ _METRICS = {"_em": "exact_match", "_f1": "f1"}
 class Cell(NamedTuple):
     """What a number stands for; ``""`` where a table has no such label.
 
-    ``model`` is the configuration's key, ``method`` the name of the comparison; ``column`` is an intervention (with
+    ``model`` is the configuration's key, ``method`` the name of the method group; ``column`` is an intervention (with
     ``_em`` or ``_f1`` in XQuAD), or a statistic in Table 6.
     """
 

@@ -12,7 +12,7 @@ class Row:
     """A printed row of a table: its labels and the condition of each column."""
 
     model: str
-    comparison: str
+    group: str
     neurons: str
     language: str
     cells: dict[str, Condition]
@@ -22,11 +22,11 @@ class Row:
 class ControlRow:
     """A row of a table of random controls: one intervention on the language's own neurons, and on random ones.
 
-    ``random``: one condition per method of kind random that is like ``comparison``, in the configuration's order.
+    ``random``: one condition per method of kind random that is matched to ``group``, in the configuration's order.
     """
 
     model: str
-    comparison: str
+    group: str
     language: str
     intervention: str
     none: Condition
