@@ -78,11 +78,11 @@ class Shape:
 
 
 SHAPES = {
-    # config/demo.yaml, with the lengths that its examples have; its masks hold 1 to 7 neurons a layer and language.
+    # config/demo.yaml, with the lengths that its examples have; its masks hold 1 to 7 neurons per layer and language.
     "demo": Shape(
         3, 128, 256, 4, 2, 32, 3072, 8, 16, {"xnli": Task(150, 36, 5, 96), "xquad": Task(100, 50, 6, 160, 8)}, 4096
     ),
-    # config/config.yaml; 1 % of 458,752 neurons over seven languages are about 24 a layer and language.
+    # config/config.yaml; 1 % of 458,752 neurons over seven languages are about 24 per layer and language.
     "llama-3.1-8b": Shape(
         32, 4096, 14336, 32, 8, 128, 128256, 24, 8,
         {"xnli": Task(256, 50, 20, 256), "xquad": Task(64, 250, 80, 512, 64)}, 16384,

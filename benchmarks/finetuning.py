@@ -300,7 +300,9 @@ def report(result: dict) -> bool:
         f"{shape.tokens}, rank {shape.rank}, {result['neurons']} neurons in {result['layers_with_neurons']} layers; "
         f"{result['rounds']} rounds of {STEPS} steps"
     )
-    print(f"  {'':14s}{'ms a step':>10s}{'/ attention':>13s}{'trainable':>12s}{'optimiser MB':>14s}{'memory MB':>11s}")
+    print(
+        f"  {'':14s}{'ms per step':>10s}{'/ attention':>13s}{'trainable':>12s}{'optimiser MB':>14s}{'memory MB':>11s}"
+    )
     for way, found in ways.items():
         print(
             f"  {way:14s}{1e3 * found['step_seconds']:10.2f}{found['step_over_attention']:13.3f}"

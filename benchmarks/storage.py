@@ -86,7 +86,7 @@ def main() -> int:
         path = Path(folder) / "counts.parquet"
         counts = synthetic(arguments.layers, arguments.neurons, arguments.tokens)
         filled = np.mean([(layer != 0).sum(axis=1).mean() for layer in counts.histogram])
-        print(f"{counts.minimum.size} neurons, {counts.tokens} tokens, {filled:.0f} filled bins a neuron")
+        print(f"{counts.minimum.size} neurons, {counts.tokens} tokens, {filled:.0f} filled bins per neuron")
         noise = sum(np.log2(2 * np.pi * np.e * layer[layer > 3]).sum() / 16 for layer in counts.histogram)
         print(f"noise alone: {noise / 1e6:.0f} MB")
         start = time.perf_counter()

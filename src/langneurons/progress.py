@@ -10,7 +10,7 @@ from types import TracebackType
 class Progress:
     """Counts units of work: ``with Progress(total, "tokens", "collect") as done: done(512)``.
 
-    In a terminal a tqdm bar with units a second; elsewhere a line at every tenth of ``total``, to standard
+    In a terminal a tqdm bar with units per second; elsewhere a line at every tenth of ``total``, to standard
     error, which a job writes to its log.
     """
 

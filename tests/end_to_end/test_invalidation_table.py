@@ -1,4 +1,4 @@
-"""docs/invalidation.md, tried out: a row a key of the configuration, an edit of it, and the rules that it reruns."""
+"""docs/invalidation.md, tried out: a row per key of the configuration, an edit of it, and the rules that it reruns."""
 
 import re
 from collections.abc import Iterator

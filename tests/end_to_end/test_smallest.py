@@ -271,7 +271,7 @@ def test_activation_probability_takes_the_neurons_that_fire_most(results, activa
     found = mask(results, "act-prob-90p")
     assert set(found) == set(LANGUAGES)
     for language, z in activations.items():
-        threshold = np.quantile(z, 0.9, axis=(1, 2))  # one a layer; the workflow knows it within 1/64
+        threshold = np.quantile(z, 0.9, axis=(1, 2))  # one per layer; the workflow knows it within 1/64
         relevance = (z > threshold[:, None, None]).mean(axis=1).ravel()
         assert len(flat(found[language])) == round(0.01 * LAYERS * NEURONS)
         best = np.sort(relevance)[-len(flat(found[language]))]

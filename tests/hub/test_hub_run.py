@@ -220,7 +220,7 @@ def test_a_shard_is_a_file_and_slots_without_one_are_empty(finished, repositorie
 
 
 def test_the_filled_shards_give_the_whole_budget(finished):
-    """6,000 tokens a language: two shards of 3,000, or one of all; in blocks of 64."""
+    """6,000 tokens per language: two shards of 3,000, or one of all; in blocks of 64."""
     directory, _ = finished
     for language, i, budget in (("en", 0, 3000), ("en", 1, 3000), ("hi", 0, 6000), ("hi", 1, 0)):
         log = directory / f"results/logs/pack_tokens/llama-3.1-8b/{language}/{i:04d}.log"

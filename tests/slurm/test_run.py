@@ -34,7 +34,7 @@ def test_groups_ran_as_one_job(jobs):
     models, tasks = ("tiny-llama", "tiny-mistral"), ("xnli", "xquad")
     by_model = [f"{stage}-{model}" for stage in ("pack", "collect", "counts", "perplexity") for model in models]
     by_task = [f"{stage}-{m}-{t}" for stage in ("finetune", "evaluate") for m in models for t in tasks]
-    alone = ["pretrain", "pretrain", "quantize"]  # a job a model, of which one is in 4 bits
+    alone = ["pretrain", "pretrain", "quantize"]  # a job per model, of which one is in 4 bits
     assert sorted(name(job) for job in jobs if kind(job) not in alone) == sorted([*by_model, *by_task])
     assert sorted(kind(job) for job in jobs if kind(job) in alone) == alone
 

@@ -41,7 +41,7 @@ def table_rows(config, name):
 
 
 # Base tables: a model and language has `none` once (the methods share it) and each other column twice,
-# once a method; and each model has its English baseline. Fine-tuning tables share nothing.
+# once per method; and each model has its English baseline. Fine-tuning tables share nothing.
 COUNTS = {
     "xnli": (12, 2 * 3 * (1 + 2 * 4) + 2),  # Table 1
     "xquad": (12, 2 * 3 * (1 + 2 * 4) + 2),  # Table 2

@@ -284,7 +284,7 @@ FAULTS = {
         ["'90' is duplicated"],
     ),
     "negative budget": (["corpus", "tokens"], -1, "corpus.tokens", ["is -1", "> 0"]),
-    "budget below a block a shard": (["corpus", "tokens"], 5119, "corpus.tokens", ["is 5119", "at least 5120"]),
+    "budget below a block per shard": (["corpus", "tokens"], 5119, "corpus.tokens", ["is 5119", "at least 5120"]),
     "language not in the corpus": (
         ["language_sets", "set1"],
         ["en", "fr", "es", "vi", "id", "sw", "zh"],

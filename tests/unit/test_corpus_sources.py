@@ -10,7 +10,7 @@ import pytest
 
 from langneurons.corpus import sources
 from langneurons.corpus.documents import read_documents, shard_budget, write_documents
-from langneurons.corpus.quality import Sieve
+from langneurons.corpus.quality import DocumentFilter
 from langneurons.corpus.sources import (
     Wikipedia,
     download_wikipedia_shard,
@@ -25,7 +25,7 @@ WIKIPEDIA = Repository("dataset", "wikimedia/wikipedia", "b04c8d1ceb2f5cd4588862
 
 
 def file_shard(path, shard, shards, seed):
-    return sources.file_shard(path, shard, shards, seed, Sieve("en"))
+    return sources.file_shard(path, shard, shards, seed, DocumentFilter("en"))
 
 
 def write(path, documents=DOCUMENTS):
@@ -175,7 +175,7 @@ def test_repeated_texts_are_taken_once_whatever_the_shard(tmp_path):
 def test_a_shard_of_a_file_tells_what_it_holds(tmp_path):
     documents = [("a", "यह हिन्दी है"), ("b", ""), ("c", "no"), ("d", "यह हिन्दी है"), ("e", "This is not Hindi")]
     path, out, quality = write(tmp_path / "hi.jsonl", documents), tmp_path / "0.parquet", tmp_path / "0.tsv"
-    import_file_shard(path, out, quality, 0, 1, 42, Sieve("hi", min_characters=3, min_own_script=0.5))
+    import_file_shard(path, out, quality, 0, 1, 42, DocumentFilter("hi", min_characters=3, min_own_script=0.5))
     assert list(read_documents(out)) == [("a", "यह हिन्दी है")]
     (row,) = rows(quality)
     told = {"read": 5, "empty": 1, "short": 1, "repeated": 1, "foreign": 1, "kept": 1, "characters": 12}
@@ -193,7 +193,7 @@ def rows(path):
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
-    """Make a repository with the given numbers of articles a file; returns (articles by file, files fetched)."""
+    """Make a repository with the given numbers of articles per file; returns (articles by file, files fetched)."""
     fetched = []
 
     def make(*articles, group=4):
@@ -226,14 +226,14 @@ def hub(tmp_path, monkeypatch):
 
 @pytest.fixture
 def shard(tmp_path):
-    """Articles of a shard slot, and its quality and manifest."""
+    """Articles of a shard, and its quality and manifest."""
 
     def make(number, shards, language="en", seed=42, characters=None):
         folder = tmp_path / "shards"
         folder.mkdir(exist_ok=True)
         out = [folder / f"{number}.{ending}" for ending in ("parquet", "quality.tsv", "manifest.tsv")]
         wikipedia = Wikipedia(WIKIPEDIA, "20231101", language, shards, characters, seed)
-        download_wikipedia_shard(wikipedia, number, Sieve(language), *out)
+        download_wikipedia_shard(wikipedia, number, DocumentFilter(language), *out)
         return list(read_documents(out[0])), *map(rows, out[1:])
 
     return make
@@ -306,13 +306,13 @@ def test_a_damaged_file_of_the_hub_is_named(tmp_path):
         list(shuffled_articles(tmp_path / "a.parquet", "seed"))
 
 
-@pytest.mark.parametrize("slots", [1, 3])
-def test_a_slot_stops_at_its_characters(hub, shard, slots):
-    """Of one file for three slots, the one that is filled takes what all three would."""
+@pytest.mark.parametrize("shards", [1, 3])
+def test_a_shard_stops_at_its_characters(hub, shard, shards):
+    """Of one file for three shards, the one that is filled takes what all three would."""
     held, _ = hub(60)
-    articles, (quality,), _ = shard(0, slots, characters=100)
+    articles, (quality,), _ = shard(0, shards, characters=100)
     lengths = [len(text) for _, text in articles]
-    assert sum(lengths) >= 100 * slots > sum(lengths[:-1])
+    assert sum(lengths) >= 100 * shards > sum(lengths[:-1])
     assert int(quality["characters"]) == sum(lengths) < sum(len(t) for t in dict(next(iter(held.values()))).values())
 
 

@@ -132,7 +132,7 @@ def test_check_model():
         ({"neurons_per_layer": 9}, "en, layer 2: a neuron is outside 0 to 8"),
         ({"entries": ENTRIES | {"hi": {2: [-1, 4]}}}, "hi, layer 2: a neuron is outside"),
         ({"entries": ENTRIES | {"hi": {2: [4, 4]}}}, "hi, layer 2: indices must be int64, sorted, distinct"),
-        ({"entries": ENTRIES | {"hi": {2: [4]}}}, "hi, layer 2: give one score a neuron"),
+        ({"entries": ENTRIES | {"hi": {2: [4]}}}, "hi, layer 2: give one score per neuron"),
         ({"entries": ENTRIES | {"hi": {1: [4, 7]}}}, "hi's neurons and scores name different layers"),
     ],
 )

@@ -1,7 +1,7 @@
 """Finding the feed-forward modules: what they compute must be what the model computes.
 
 ``FAMILIES`` says anew, from each forward in transformers, how z and the MLP's output follow from the weights; the
-statistics and the interventions are held to that.
+statistics and the interventions are verified against that.
 """
 
 import copy
@@ -282,7 +282,7 @@ def test_interventions_equal_edited_weights(kind):
             constants = {layer: each.numpy() for layer, each in at[site].items()}
             with intervene(model, neurons, constants, site) as seen:
                 found = model(input_ids=IDS).logits
-                assert hooks(model) == before + 2  # one a layer
+                assert hooks(model) == before + 2  # one per layer
             torch.testing.assert_close(found / scale, expected / scale, rtol=1e-4, atol=1e-4)
             assert seen.calls == {0: 1, 2: 1}
     assert hooks(model) == before

@@ -7,7 +7,7 @@ import unicodedata
 import pytest
 import yaml
 
-from langneurons.corpus.quality import SCRIPTS, Sieve, count_letters
+from langneurons.corpus.quality import SCRIPTS, DocumentFilter, count_letters
 
 # language: (text, letters, those of its script), counted by hand.
 TEXTS = {
@@ -53,9 +53,9 @@ def test_the_papers_languages_have_a_script(root):
 
 
 def test_an_unknown_language_is_told_where_its_share_is_asked_for():
-    assert list(Sieve("xx")([("a", "text")])) == [("a", "text")]
+    assert list(DocumentFilter("xx")([("a", "text")])) == [("a", "text")]
     with pytest.raises(ValueError, match=r"the script of 'xx' is not known; write 0 as corpus\.min_own_script"):
-        list(Sieve("xx", min_own_script=0.1)([("a", "text")]))
+        list(DocumentFilter("xx", min_own_script=0.1)([("a", "text")]))
 
 
 DOCUMENTS = [("a", "नदी"), ("b", "  "), ("c", "नदी"), ("d", "river"), ("e", "नदी river"), ("f", "x"), ("g", "12345")]
@@ -73,18 +73,18 @@ DOCUMENTS = [("a", "नदी"), ("b", "  "), ("c", "नदी"), ("d", "river")
     ],
 )
 def test_what_is_taken(settings, taken):
-    sieve = Sieve("hi", **settings)
-    assert "".join(identity for identity, _ in sieve(DOCUMENTS)) == taken
-    counts = sieve.counts
+    document_filter = DocumentFilter("hi", **settings)
+    assert "".join(identity for identity, _ in document_filter(DOCUMENTS)) == taken
+    counts = document_filter.counts
     assert counts["read"] == len(DOCUMENTS)
     assert counts["read"] - sum(counts[fault] for fault in ("empty", "short", "repeated", "foreign")) == len(taken)
 
 
 def test_the_record_is_of_what_is_kept(tmp_path):
-    sieve = Sieve("hi")
-    kept = list(sieve.measured(list(sieve(DOCUMENTS))[:3]))
+    document_filter = DocumentFilter("hi")
+    kept = list(document_filter.measured(list(document_filter(DOCUMENTS))[:3]))
     assert [identity for identity, _ in kept] == ["a", "d", "e"]
-    sieve.write(tmp_path / "q.tsv")
+    document_filter.write(tmp_path / "q.tsv")
     with open(tmp_path / "q.tsv", encoding="utf-8", newline="") as stream:
         (row,) = csv.DictReader(stream, delimiter="\t")
     assert row == {
@@ -94,5 +94,5 @@ def test_the_record_is_of_what_is_kept(tmp_path):
 
 
 def test_without_letters_there_is_no_share(tmp_path):
-    Sieve("hi").write(tmp_path / "q.tsv")
+    DocumentFilter("hi").write(tmp_path / "q.tsv")
     assert (tmp_path / "q.tsv").read_text(encoding="utf-8").splitlines()[1].split("\t")[1:] == ["0"] * 9 + [""]

@@ -153,7 +153,7 @@ def test_each_method_alone_comes_back_without_exception(config, tmp_path, table)
 
 
 def statistics(config, folder):
-    """Two neurons a language, whose means are the paper's averages."""
+    """Two neurons per language, whose means are the paper's averages."""
     spec, files = config.tables["activation_statistics"], {}
     for (model, _, _, language), row in printed_rows("activation_statistics").items():
         key = {title: key for key, title in TITLES.items()}[model]

@@ -257,7 +257,7 @@ def test_other_examples_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("ids", "scores", "said"),
     [
-        (["a", "b", "a"], [1, 0, 1], "id 'a' stands there 2 times"),
+        (["a", "b", "a"], [1, 0, 1], "id 'a' is there 2 times"),
         (["a", None, "c"], [1, 0, 1], "no id in row 2"),
         (["a", "b", "c"], [1, 0, None], "no score in row 3"),
         (["a", "b"], [1, 2], "score has values that are not from 0 to 1"),

@@ -69,7 +69,7 @@ def test_no_file_or_several(downloaded, repository, language):
         downloaded("xnli", repository, language, "test")
 
 
-def test_the_number_of_rows_is_held_to_the_split_of_the_file(downloaded):
+def test_the_number_of_rows_is_verified_against_the_split_of_the_file(downloaded):
     told = r"vi/test-.*\.parquet has 7 rows, not the 5,010 that the configuration's `rows` says"
     with pytest.raises(ValueError, match=told):
         downloaded("xnli", "facebook/xnli", "vi", "test", {"train": ROWS, "test": 5010})

@@ -265,7 +265,8 @@ def test_a_batch_that_does_not_fit_is_added_up(tmp_path, monkeypatch, task, capl
         assert max(one.abs().max() for one in whole) > 1e-3
     np.testing.assert_allclose(*([row["loss"] for row in curve] for curve in curves), rtol=1e-6)
     assert [r.message for r in caplog.records if "out of memory" in r.message] == [
-        f"out of memory: from step 1 on, {n} examples a forward pass, gradients added up over the batch" for n in (4, 2)
+        f"out of memory: from step 1 on, {n} examples per forward pass, gradients added up over the batch"
+        for n in (4, 2)
     ]
 
 

@@ -118,7 +118,7 @@ def test_a_missing_example_is_told_by_the_count(table, scores):
 
 def test_a_double_id_and_one_too_many(table, scores):
     path = xnli(table[1][ZERO], scores[ZERO], ["0", "0", *map(str, range(2, 200))], ZERO)
-    refused(table, "id '0' stands there 2 times", path)
+    refused(table, "id '0' is there 2 times", path)
 
 
 def test_other_examples(table, scores):

@@ -167,7 +167,7 @@ ALONE = {
 
 @pytest.fixture
 def one_shard(tmp_path):
-    """The paper's experiment with one shard a language: fewer jobs to plan, and no halves for split_half."""
+    """The paper's experiment with one shard per language: fewer jobs to plan, and no halves for split_half."""
     (tmp_path / "one.yaml").write_text(
         "corpus: {shards: 1, hub: {characters: null}}\nrun: {tables: [xnli]}\n", encoding="utf-8"
     )

@@ -41,7 +41,7 @@ except ConfigError as error:
 paths = paths_of(settings)
 SHARDS = text.shards(settings)
 groups = Groups(workflow)
-TOLD = set()  # missing files of the user's: each is told once
+REPORTED = set()  # missing files of the user's: each is reported once
 
 
 onstart:
@@ -60,8 +60,8 @@ onstart:
         if refused := unusable_snapshots(list(workflow.dag.needrun_jobs())):
             raise WorkflowError("\n".join(["The models cannot be used as configured:", *refused]))
         downloads = [job for job in workflow.dag.needrun_jobs() if job.rule.name.startswith("download_")]
-        if told := obstacle_at_the_hub(downloads):
-            raise WorkflowError(told)
+        if refusal := obstacle_at_the_hub(downloads):
+            raise WorkflowError(refusal)
     if workflow.is_main_process:  # last: a run that is refused makes no directory
         hold_directories(settings.results, settings.resources)
 
@@ -180,11 +180,11 @@ def entry_versions(function, facts=None, job=None):
 
 
 def present(asked, made):
-    """The path of a file of the user's; where it and what is ``made`` of it are missing, all missing ones are told."""
-    if asked not in TOLD and not os.path.exists(asked[1]) and not os.path.exists(made):
+    """The path of a file of the user's; where it and what is ``made`` of it are missing, all missing ones are reported."""
+    if asked not in REPORTED and not os.path.exists(asked[1]) and not os.path.exists(made):
         gone = dict.fromkeys([asked, *own_files.missing(own_files.own_files(settings))])
-        TOLD.update(gone)
-        logger.error(own_files.told(gone))
+        REPORTED.update(gone)
+        logger.error(own_files.missing_text(gone))
     return asked[1]  # Snakemake itself refuses a missing input
 
 

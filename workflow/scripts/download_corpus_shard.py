@@ -3,7 +3,7 @@
 from langneurons.runner.jobs import job
 
 with job(snakemake, network=True):
-    from langneurons.corpus.quality import Sieve
+    from langneurons.corpus.quality import DocumentFilter
     from langneurons.corpus.sources import Wikipedia, download_wikipedia_shard
     from langneurons.hub.downloads import Repository
 
@@ -12,7 +12,7 @@ with job(snakemake, network=True):
     download_wikipedia_shard(
         Wikipedia(repository, p.snapshot, wildcards.language, p.shards, p.characters, p.seed),
         int(wildcards.shard),
-        Sieve(wildcards.language, p.min_characters, p.min_own_script),
+        DocumentFilter(wildcards.language, p.min_characters, p.min_own_script),
         output.text,
         output.quality,
         output.manifest,

@@ -151,7 +151,7 @@ def _batch(blocks: np.ndarray, device: torch.device) -> torch.Tensor:
 
 
 def _collect(decoder, sites: NeuronSites, blocks: np.ndarray, size: int, percentiles, every, reference) -> NeuronCounts:
-    """One attempt, with ``size`` blocks a forward pass."""
+    """One attempt, with ``size`` blocks per forward pass."""
     device = next(decoder.parameters()).device
     layers = len(sites.layers)
     counter = _Counter(layers, sites.neurons_per_layer, device)
@@ -264,7 +264,7 @@ class _BatchPercentiles:
 
     def __init__(self, layers, neurons, device, shape, percentiles, every, reference_tokens) -> None:
         self.percentiles, self.every = percentiles, every
-        self.span = max(1, reference_tokens // shape[1])  # blocks a batch
+        self.span = max(1, reference_tokens // shape[1])  # blocks per batch
         self.full = shape[0] // self.span if percentiles else 0  # batches that are full
         self.number = -(-self.full // every)  # batches taken
         self.sums = torch.zeros((len(percentiles), layers, neurons), dtype=torch.float64, device=device)

@@ -73,7 +73,7 @@ def positive_share(counts: NeuronCounts) -> np.ndarray:
 def share_above(counts: NeuronCounts, thresholds: np.ndarray | float) -> np.ndarray:
     """Share of tokens with z above a threshold, float64 ``[L, D]``.
 
-    ``thresholds``: ``[L, D]``, one a neuron; ``[L]``, one a layer; or one number. Of the threshold's bin
+    ``thresholds``: ``[L, D]``, one per neuron; ``[L]``, one per layer; or one number. Of the threshold's bin
     those values count that the counted data type has above it (see ``datatypes``), from the neuron's least to its
     greatest; exact at zero and outside the extremes.
     """

@@ -1,4 +1,4 @@
-"""Counts as Parquet: a row a neuron, by (layer, neuron), its histogram without the zeros at both ends.
+"""Counts as Parquet: a row per neuron, by (layer, neuron), its histogram without the zeros at both ends.
 
 Columns: ``layer``, ``neuron`` (int32), ``total``, ``square`` (3 float64: the limbs of the sums), ``min``, ``max``
 (float32), ``positive`` (int64: tokens above zero), ``first_bin`` (int32), ``histogram`` (list of int32, or int64 from
@@ -23,7 +23,7 @@ from langneurons.finite import check_finite
 
 KIND = "activation counts"
 UNITS = {"total": "z", "square": "z^2", "min": "z", "max": "z", "positive": "tokens", "histogram": "tokens per bin"}
-_ROWS = 8192  # neurons a row group
+_ROWS = 8192  # neurons per row group
 _REQUIRED = {"model": str, "language": str, "shards": list, "site": str}  # what a caller says
 _OWN = ("bins", "tokens", "layers", "neurons_per_layer", "dtype", "batch_percentiles")  # what the counts say
 

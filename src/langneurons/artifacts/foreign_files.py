@@ -90,7 +90,7 @@ class _Refused(ValueError):
 def parsed(content: str, at: str, advice: str = "") -> Any:
     """The value of a JSON text. ``at``: the file, and the line where ``content`` is one of many.
 
-    ValueError for what is no JSON, and for what readers of JSON take silently or in different ways: a key twice in one
+    ValueError for what is no JSON, and for what readers of JSON take silently or in different ways: a duplicate key in one
     object, NaN and infinity, nesting deeper than Python's stack, and integers of thousands of digits.
     """
 
@@ -98,8 +98,8 @@ def parsed(content: str, at: str, advice: str = "") -> Any:
         found = dict(pairs)
         if len(found) < len(pairs):
             keys = [key for key, _ in pairs]
-            twice = next(key for key in keys if keys.count(key) > 1)
-            raise _Refused(f"{at}: the key {twice!r} is duplicated in one object; write it once")
+            duplicate = next(key for key in keys if keys.count(key) > 1)
+            raise _Refused(f"{at}: the key {duplicate!r} is duplicated in one object; write it once")
         return found
 
     def constant(word: str) -> Any:
@@ -138,11 +138,11 @@ def string(value: Any, at: str) -> str:
 
 
 def need(columns: tuple[str, ...], present: list[str], at: str) -> None:
-    """ValueError where one of ``columns`` is not ``present``, or is there twice."""
+    """ValueError where one of ``columns`` is not ``present``, or is duplicated."""
     if missing := [c for c in columns if c not in present]:
         raise ValueError(f"{at}: has no column {', '.join(missing)}; it has: {', '.join(map(str, present))}")
-    if twice := [c for c in columns if present.count(c) > 1]:
-        raise ValueError(f"{at}: has the column {twice[0]} twice; keep one")
+    if duplicates := [c for c in columns if present.count(c) > 1]:
+        raise ValueError(f"{at}: has the column {duplicates[0]} twice; keep one")
 
 
 def tsv(path: str | os.PathLike, name: str) -> list[tuple[int, list[str]]]:

@@ -48,8 +48,8 @@ def _locked(path: Path, refusal: str) -> int:
         except BlockingIOError:
             holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip() or "another process"
             os.close(descriptor)
-            told = f"{refusal.replace('HOLDER', holder)}; let it end, or end it (make unlock END=1), and run again"
-            raise ValueError(told) from None
+            reason = f"{refusal.replace('HOLDER', holder)}; let it end, or end it (make unlock END=1), and run again"
+            raise ValueError(reason) from None
         except OSError as error:
             if error.errno not in WITHOUT:
                 os.close(descriptor)

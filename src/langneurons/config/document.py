@@ -56,7 +56,7 @@ def schema_json() -> str:
 
 
 def reference_markdown() -> str:
-    """Every key of the configuration in Markdown: a table a section, and one a variant of a union."""
+    """Every key of the configuration in Markdown: a table per section, and one per variant of a union."""
     schema = config_schema()
     parts = [INTRODUCTION, "## Top level\n", _table(_rows(schema, schema, Config, top=True))]
     for key, node in schema["properties"].items():
@@ -91,7 +91,7 @@ def _section(path: str, node: dict, schema: dict, depth: int) -> Iterator[str]:
 
 
 def _dictionary(path: str, pattern: str | None, value: dict, schema: dict, depth: int) -> Iterator[str]:
-    """A dictionary with free keys: a table a variant of a union, or one row."""
+    """A dictionary with free keys: a table per variant of a union, or one row."""
     if _is_section(value, schema):
         yield f"Each entry `{path}.<key>` has these keys.\n"
         yield _table(_rows(_resolve(value, schema), schema, _model(value)))

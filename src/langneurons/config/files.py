@@ -118,11 +118,11 @@ def _faults(path: Path) -> Iterator[str]:
 
 def _json_faults(path: Path, text: str, error: Exception) -> Iterator[str]:
     """Of a file that is JSON but no YAML (it may be indented by tabs): keys that are duplicated."""
-    twice: list[str] = []
+    duplicates: list[str] = []
 
     def pairs(found: list[tuple[str, Any]]) -> dict:
         keys = [key for key, _ in found]
-        twice.extend(key for key in dict.fromkeys(keys) if keys.count(key) > 1)
+        duplicates.extend(key for key in dict.fromkeys(keys) if keys.count(key) > 1)
         return dict(found)
 
     try:
@@ -131,7 +131,7 @@ def _json_faults(path: Path, text: str, error: Exception) -> Iterator[str]:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         yield f"{path}{line}: is neither YAML nor JSON ({getattr(error, 'problem', None) or 'it cannot be read'})"
-    for key in twice:
+    for key in duplicates:
         yield f"{path}: the key '{key}' is duplicated in one dictionary; write it once"
 
 
@@ -164,7 +164,7 @@ def _walk(node: Any, key: str, seen: set[int]) -> Iterator[tuple[int, str, str]]
                 yield (
                     line,
                     place,
-                    f"the key stands already in line {first[word] + 1}; the last would win. Write it once",
+                    f"the key is already in line {first[word] + 1}; the last would win. Write it once",
                 )
             first.setdefault(word, line)
             yield from _walk(value, place, seen)

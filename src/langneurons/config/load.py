@@ -42,7 +42,7 @@ REMOVABLE = ("models", "methods", "language_sets", "method_groups", "tasks", "fi
 
 
 class ConfigError(ValueError):
-    """All faults of a configuration, a line each: the key's path, what is wrong, what to write."""
+    """All faults of a configuration, one line each: the key's path, what is wrong, what to write."""
 
 
 class Run(Section):
@@ -186,10 +186,10 @@ def _cross_checks(config: Config) -> Iterator[tuple[str, str]]:
             yield f"run.tables[{i}]", unknown(key, list(config.tables), "table")
     if config.corpus.tokens < config.corpus.block * config.corpus.shards:
         least = config.corpus.block * config.corpus.shards
-        yield "corpus.tokens", f"is {config.corpus.tokens}; a block a shard needs at least {least}"
+        yield "corpus.tokens", f"is {config.corpus.tokens}; one block per shard needs at least {least}"
     kept, least = config.corpus.hub.characters, -(-8 * config.corpus.tokens // config.corpus.shards)
     if config.corpus.source == "hub" and kept is not None and kept < least:
-        yield "corpus.hub.characters", f"is {kept}; the budget of tokens needs at least {least}, 8 characters a token"
+        yield "corpus.hub.characters", f"is {kept}; the budget of tokens needs at least {least}, 8 characters per token"
     for key, languages in config.language_sets.items():
         yield from outside(languages, corpus, f"language_sets.{key}")
     for key, method in config.methods.items():

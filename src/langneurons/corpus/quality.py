@@ -1,4 +1,4 @@
-"""Which documents are taken, and what is told of them: length, repetition, and whose script they are written in."""
+"""Which documents are taken, and what is reported of them: length, repetition, and whose script they are written in."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def count_letters(text: str, language: str) -> tuple[int, int]:
     return int(np.count_nonzero(found)), int(np.count_nonzero(found == 2))
 
 
-class Sieve:
+class DocumentFilter:
     """Takes documents that hold something new, and counts what it leaves out.
 
     Left out, in this order: empty texts; texts of fewer than ``min_characters`` characters; repetitions of an earlier
@@ -134,7 +134,7 @@ class Sieve:
                 self.counts["own_letters"] += own
             yield identity, text
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """What was read and left out, in a line."""
         left = ", ".join(f"{self.counts[fault]} {fault}" for fault in COLUMNS[2:6])
         return f"{self.counts['read']} documents read; left out: {left}; kept in this shard: {self.counts['kept']}"

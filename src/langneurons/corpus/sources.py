@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from langneurons.artifacts.foreign_files import lines, need, parquet, parquet_faults, parsed, records, string
 from langneurons.corpus.documents import shard_facts, write_documents
-from langneurons.corpus.quality import Sieve
+from langneurons.corpus.quality import DocumentFilter
 from langneurons.hub.downloads import RemoteFile, Repository, fetch_all, list_files, write_manifest
 
 ENDINGS = (".jsonl", ".parquet", ".txt")
@@ -54,34 +54,42 @@ def _document(identity: Any, content: Any, at: str) -> tuple[str, str]:
     return string(str(identity), f"{at}: id"), string(content, f"{at}: text")
 
 
-def file_shard(path: str, shard: int, shards: int, seed: int, sieve: Sieve) -> list[tuple[str, str]]:
-    """Documents of one of ``shards`` equal parts of what ``sieve`` takes of a file, after shuffling by seed.
+def file_shard(path: str, shard: int, shards: int, seed: int, document_filter: DocumentFilter) -> list[tuple[str, str]]:
+    """Documents of one of ``shards`` equal parts of what ``document_filter`` takes of a file, after shuffling by seed.
 
-    ValueError if that is less than a document a shard.
+    ValueError if that is less than one document per shard.
     """
-    documents = list(sieve(read_file(path)))
+    documents = list(document_filter(read_file(path)))
     if not documents:
-        raise ValueError(f"{path}: the file has no text that is taken ({sieve.told()}); it must hold documents")
+        raise ValueError(
+            f"{path}: the file has no text that is taken ({document_filter.summary()}); it must hold documents"
+        )
     if len(documents) < shards:
         raise ValueError(
-            f"{path}: {len(documents)} documents for {shards} shards ({sieve.told()}); lower corpus.shards"
+            f"{path}: {len(documents)} documents for {shards} shards ({document_filter.summary()}); lower corpus.shards"
         )
     random.Random(f"{seed}/corpus").shuffle(documents)
     return documents[shard::shards]
 
 
 def import_file_shard(
-    path: str, out: str | os.PathLike, quality: str | os.PathLike, shard: int, shards: int, seed: int, sieve: Sieve
+    path: str,
+    out: str | os.PathLike,
+    quality: str | os.PathLike,
+    shard: int,
+    shards: int,
+    seed: int,
+    document_filter: DocumentFilter,
 ) -> None:
     """Write one shard of a file's text (:func:`file_shard`), and what was taken and left out."""
-    facts = shard_facts(sieve.language, shard)
-    write_documents(out, sieve.measured(file_shard(path, shard, shards, seed, sieve)), facts)
-    sieve.write(quality)
-    print(sieve.told())
+    facts = shard_facts(document_filter.language, shard)
+    write_documents(out, document_filter.measured(file_shard(path, shard, shards, seed, document_filter)), facts)
+    document_filter.write(quality)
+    print(document_filter.summary())
 
 
 def wikipedia_file(files: list[RemoteFile], language: str, shard: int, shards: int, seed: int) -> RemoteFile | None:
-    """The file of a shard slot: the files of a language in an order drawn by seed; None for a slot beyond the last."""
+    """The file of a shard: the files of a language in an order drawn by seed; None for a shard beyond the last."""
     order = sorted(files, key=lambda file: file.path)
     random.Random(f"{seed}/files/{language}").shuffle(order)
     return order[shard] if shard < min(len(order), shards) else None
@@ -105,7 +113,7 @@ class Wikipedia:
 def download_wikipedia_shard(
     wikipedia: Wikipedia,
     shard: int,
-    sieve: Sieve,
+    document_filter: DocumentFilter,
     out: str | os.PathLike,
     quality: str | os.PathLike,
     manifest: str | os.PathLike,
@@ -137,12 +145,12 @@ def download_wikipedia_shard(
         fetched = []
     else:
         fetched = fetch_all(where, [file], source)
-        articles = sieve(shuffled_articles(source / Path(file.path).name, f"{seed}/articles/{file.path}"))
+        articles = document_filter(shuffled_articles(source / Path(file.path).name, f"{seed}/articles/{file.path}"))
         if wikipedia.characters is not None:
             articles = _first(articles, -(-wikipedia.characters * shards // filled))
-        write_documents(out, sieve.measured(articles), shard_facts(language, shard), filled=filled)
-        print(sieve.told())
-    sieve.write(quality)
+        write_documents(out, document_filter.measured(articles), shard_facts(language, shard), filled=filled)
+        print(document_filter.summary())
+    document_filter.write(quality)
     write_manifest(manifest, fetched)
 
 

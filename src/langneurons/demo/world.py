@@ -49,7 +49,7 @@ def _facts(rng: random.Random, subject: str, count: int) -> list[Fact]:
 
 
 def write_document(language: str, seed: int, shard: int, number: int) -> str:
-    """One encyclopedia-like article: facts of two people and a place, told twice, one denied; then, a line each,
+    """One encyclopedia-like article: facts of two people and a place, told twice, one denied; then, one line each,
     questions about it and their answers."""
     lexicon = load_lexicon(language)
     rng = random.Random(f"{seed}/document/{language}/{shard}/{number}")

@@ -71,7 +71,7 @@ def cluster_bootstrap(
     """Percentile bootstrap interval of the mean of ``scores`` (0 to 1, [examples]), in percent.
 
     Whole clusters are drawn with replacement, as many as there are; each draw's mean is over its examples. Same
-    ``seed``, same draws. Where all scores are 0, or all are 1, every draw is the same and tells nothing of the
+    ``seed``, same draws. Where all scores are 0, or all are 1, every draw is the same and says nothing of the
     width: the interval is then Wilson's with the clusters as examples. With one cluster alone it is 0 to 100.
 
     ValueError on no score, on a score outside 0 to 1, or if the lengths differ.
@@ -144,7 +144,7 @@ def read_predictions(path: str | os.PathLike, scoring: Scoring, expected: Condit
     """The scores in a condition's predictions file, of a task that is scored so.
 
     ArtifactError, naming the file, if it is not there, damaged, or of another condition than ``expected``; ValueError,
-    naming it too, if it lacks a column, holds no example, an example without an id, an id twice, or a score that does
+    naming it too, if it lacks a column, holds no example, an example without an id, a duplicate id, or a score that does
     not lie between 0 and 1.
     """
     from langneurons.artifacts.parquet import read_parquet
@@ -162,8 +162,8 @@ def read_predictions(path: str | os.PathLike, scoring: Scoring, expected: Condit
             row = table[name].is_null().to_pylist().index(True)
             raise ValueError(f"{path}: no {name} in row {row + 1}; evaluate this condition again")
     if len(set(ids)) < len(ids):
-        ((twice, times),) = Counter(ids).most_common(1)
-        raise ValueError(f"{path}: id {twice!r} stands there {times} times; evaluate this condition again")
+        ((duplicate, times),) = Counter(ids).most_common(1)
+        raise ValueError(f"{path}: id {duplicate!r} is there {times} times; evaluate this condition again")
     scores = {metric: np.asarray(table[column].to_numpy(), float) for metric, column in columns.items()}
     for metric, values in scores.items():
         if not ((values >= 0) & (values <= 1)).all():

@@ -53,7 +53,7 @@ def missing(files: Iterable[Own]) -> list[Own]:
     return [(key, path) for key, path in files if not Path(path).exists()]
 
 
-def told(missing: Iterable[Own]) -> str:
+def missing_text(missing: Iterable[Own]) -> str:
     """What to say of missing files, a line each."""
     lines = [f"  {key}: no file {path}" for key, path in missing]
     head = "a file is missing" if len(lines) == 1 else f"{len(lines)} files are missing"

@@ -49,8 +49,10 @@ def finetuning_curves(
         .encode(x, y, color, tooltip=tooltip)
     )
     task = Path(tsv_paths[0]).parent.name
-    told = [f"Loss of fine-tuning on {task}: training (lines)" + (", source-language test (points)" if points else "")]
-    return _finish([drawn, marks] if points else [drawn], title, told, width, height)
+    subtitle = [
+        f"Loss of fine-tuning on {task}: training (lines)" + (", source-language test (points)" if points else "")
+    ]
+    return _finish([drawn, marks] if points else [drawn], title, subtitle, width, height)
 
 
 def smoothed(curve: Sequence[dict], points: int = POINTS) -> list[dict]:

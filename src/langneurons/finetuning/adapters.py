@@ -46,13 +46,13 @@ def save_adapter(peft_model: PeftModel, directory: str | os.PathLike, metadata: 
     name = metadata.get("base_model")
     if not isinstance(name, str) or not name or name.startswith((".", "~", "/")) or os.path.isabs(name):
         raise ValueError(f"metadata: base_model is {name!r}; write the model's name, as llama-3.1-8b, not a path")
-    told = json.dumps(metadata, sort_keys=True, ensure_ascii=False)
+    facts_json = json.dumps(metadata, sort_keys=True, ensure_ascii=False)
     config = adapter_config(peft_model, metadata.get("base_repository") or name, metadata.get("base_revision"))
     tensors = adapter_tensors(peft_model)
     _check_weights(tensors, directory)
     kept = "none is left there, and training's last checkpoint stays"
     with write_directory_atomically(directory, "the adapter", kept) as partial:
-        _write_safetensors(tensors, partial / WEIGHTS, {"format": "pt", "langneurons": told})
+        _write_safetensors(tensors, partial / WEIGHTS, {"format": "pt", "langneurons": facts_json})
         _write_json(partial / CONFIG, config)
         if card is not None:
             (partial / CARD).write_text(card, encoding="utf-8")

@@ -48,7 +48,7 @@ def identity(model: nn.Module, dataset: datasets.Dataset, settings: dict) -> str
 
 
 def run_directory(directory: str | os.PathLike, identity: str) -> Path:
-    """Where the run of ``identity`` keeps its checkpoints; tells of those of other runs that lie beside it."""
+    """Where the run of ``identity`` keeps its checkpoints; reports those of other runs that lie beside it."""
     own = Path(directory) / identity[:NAME_LENGTH]
     others = sorted(path.name for path in Path(directory).glob("*") if path.is_dir() and path.name != own.name)
     if others:

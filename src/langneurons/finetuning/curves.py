@@ -1,4 +1,4 @@
-"""The curve of a fine-tuning as a file: a row a step, the validation loss at the end of each epoch."""
+"""The curve of a fine-tuning as a file: a row per step, the validation loss at the end of each epoch."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ class AdapterSteps:
     def _halve(self, model) -> None:
         self.micro_batch = -(-self.micro_batch // 2)
         logger.warning(
-            "out of memory: from step %d on, %d examples a forward pass, gradients added up over the batch",
+            "out of memory: from step %d on, %d examples per forward pass, gradients added up over the batch",
             self.state.global_step + 1,
             self.micro_batch,
         )
@@ -191,7 +191,7 @@ def run_callback(
     stopped: Stopped,
     validate: Callable[[nn.Module], float] | None,
 ):
-    """Stops after step ``stop``, or when a signal asks, validates after every epoch and tells how far it is."""
+    """Stops after step ``stop``, or when a signal asks, validates after every epoch and reports how far it is."""
     from transformers import TrainerCallback
 
     class Run(TrainerCallback):

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 class Trained(NamedTuple):
-    """What training leaves beside the weights: a dict a step, and its directory of checkpoints."""
+    """What training leaves beside the weights: a dict per step, and its directory of checkpoints."""
 
     curve: list[dict]
     checkpoints: Path
@@ -106,7 +106,7 @@ def train(
     data and settings continues from the last whole one; those of other runs are left aside. A SIGTERM saves one and
     then ends the process.
 
-    Returns the curve: a dict a step with step (from 1), epoch (fraction), learning_rate (of that step), loss,
+    Returns the curve: a dict per step with step (from 1), epoch (fraction), learning_rate (of that step), loss,
     gradient_norm (before clipping) and validation_loss (None but at the end of an epoch). With it the run's own
     directory of checkpoints, for the caller to delete once the adapter is saved.
 

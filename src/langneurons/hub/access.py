@@ -25,14 +25,14 @@ def obstacle(repositories: Sequence[Repository]) -> str | None:
     except ValueError as error:
         return f"{error}. Nothing was started"
     try:
-        told = refusals(repositories)
+        lines = refusals(repositories)
     except _NoNetwork as error:
         count = f"{len(repositories)} downloads need" if len(repositories) > 1 else "1 download needs"
         return (
             f"{count} the Hub, and {error}. Nothing was started. Run again where there is a network (on a cluster, the "
             "login node), or name targets whose downloads are all made: snakemake TARGET"
         )
-    return "\n".join(["The Hub refuses what this run needs:", *told]) if told else None
+    return "\n".join(["The Hub refuses what this run needs:", *lines]) if lines else None
 
 
 def refusals(repositories: Sequence[Repository]) -> list[str]:
@@ -45,7 +45,7 @@ def refusals(repositories: Sequence[Repository]) -> list[str]:
     import httpx2
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
-    told = []
+    lines = []
     for number, repository in enumerate(dict.fromkeys(repositories)):
         try:
             with hub_faults():
@@ -61,9 +61,9 @@ def refusals(repositories: Sequence[Repository]) -> list[str]:
         except ValueError as error:
             if unreachable(error.__context__):
                 raise _NoNetwork(str(error)) from None
-            if str(error) not in told:  # as of a token, or of an address
-                told.append(str(error))
-    return told
+            if str(error) not in lines:  # as of a token, or of an address
+                lines.append(str(error))
+    return lines
 
 
 def _ask(repository: Repository, again: bool) -> None:

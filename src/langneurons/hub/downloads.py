@@ -1,4 +1,4 @@
-"""Files of the Hub: resumed where a download was cut off, and held to the digests that the Hub itself lists.
+"""Files of the Hub: resumed where a download was cut off, and verified against the digests that the Hub itself lists.
 
 huggingface_hub makes the requests' headers and addresses. Its own downloads are not used: in the pinned
 version a partial file has a name of its process's own and is deleted when the process fails, so that nothing is
@@ -259,7 +259,7 @@ def _append(repository: Repository, file: RemoteFile, partial: Path, done: Progr
 
 
 def write_manifest(path: str | os.PathLike, files: Iterable[Fetched]) -> None:
-    """Write where an output comes from: a line a file of the Hub, with repository, revision, file, bytes, sha256."""
+    """Write where an output comes from: a line per file of the Hub, with repository, revision, file, bytes, sha256."""
     rows = [(f.repository.name, f.repository.revision, f.path, str(f.size), f.sha256) for f in files]
     with write_atomically(path) as partial:
         lines = ["\t".join(row) for row in [("repository", "revision", "file", "bytes", "sha256"), *rows]]

@@ -23,10 +23,10 @@ def hub_faults() -> Iterator[None]:
     except errors.RepositoryNotFoundError as error:
         page = f"https://huggingface.co/{'datasets/' if error.repo_type == 'dataset' else ''}{error.repo_id}"
         if isinstance(error, errors.GatedRepoError):
-            told = f"is gated: accept its terms at {page}, then set HF_TOKEN to a token of the account that did"
+            reason = f"is gated: accept its terms at {page}, then set HF_TOKEN to a token of the account that did"
         else:
-            told = f"is not at {page}; check its name, or if it is private set HF_TOKEN"
-        raise ValueError(f"{error.repo_id} {told}") from None
+            reason = f"is not at {page}; check its name, or if it is private set HF_TOKEN"
+        raise ValueError(f"{error.repo_id} {reason}") from None
     except errors.RevisionNotFoundError as error:
         revision = re.search(r"/(?:resolve|tree|revision)/([^/?]+)", str(error.response.url))
         raise ValueError(
@@ -76,8 +76,8 @@ def _proxies() -> dict[str, str]:
 
 def _through() -> str:
     """The proxies, for a message, without the names and passwords in their addresses."""
-    told = [f"{variable} ({re.sub(r'[^/@]*@', '', address)})" for variable, address in sorted(_proxies().items())]
-    return f" and the proxy of {', '.join(told)}" if told else ""
+    names = [f"{variable} ({re.sub(r'[^/@]*@', '', address)})" for variable, address in sorted(_proxies().items())]
+    return f" and the proxy of {', '.join(names)}" if names else ""
 
 
 def api(kind: str, name: str, what: str, revision: str, folder: str | None = None) -> str:
@@ -112,9 +112,9 @@ def check_settings() -> None:
         try:
             httpx2.Proxy(url=address if "://" in address else f"http://{address}")
         except (ValueError, httpx2.InvalidURL) as error:
-            told = str(error).replace(address, "…")
+            reason = str(error).replace(address, "…")
             raise ValueError(
-                f"{variable} is not the address of a proxy ({told}); write http://HOST:PORT, or unset it"
+                f"{variable} is not the address of a proxy ({reason}); write http://HOST:PORT, or unset it"
             ) from None
         if address.startswith("socks"):
             _check_socks(variable)
@@ -136,15 +136,15 @@ def check_endpoint() -> None:
         return
     try:
         parts = urllib.parse.urlsplit(address)
-        told = "" if parts.port is None or parts.port > 0 else "Port out of range 1-65535"
+        reason = "" if parts.port is None or parts.port > 0 else "Port out of range 1-65535"
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            told = "it has no http:// or https:// with a host"
+            reason = "it has no http:// or https:// with a host"
     except ValueError as error:
-        told = str(error).replace(address, "…")
-    if told:
-        told = re.sub(r"[^/@\s']*@", "", told)
+        reason = str(error).replace(address, "…")
+    if reason:
+        reason = re.sub(r"[^/@\s']*@", "", reason)
         raise ValueError(
-            f"HF_ENDPOINT is not the address of a Hub ({told}); write https://HOST or http://HOST:PORT, or unset it"
+            f"HF_ENDPOINT is not the address of a Hub ({reason}); write https://HOST or http://HOST:PORT, or unset it"
         )
 
 

@@ -228,7 +228,7 @@ def mask_from(
             found = np.asarray(indices, dtype=np.int64)
             score = np.asarray(scores[language][layer], dtype=np.float64)
             if score.shape != found.shape:
-                raise ValueError(f"mask {method}: {language}, layer {layer}: give one score a neuron")
+                raise ValueError(f"mask {method}: {language}, layer {layer}: give one score per neuron")
             if len(found):
                 order = np.argsort(found, kind="stable")
                 ordered[language][int(layer)], ordered_scores[language][int(layer)] = found[order], score[order]

@@ -72,7 +72,7 @@ def check_files(path: str | os.PathLike, needs: Mapping[str, Any] | None = None)
 
 
 def check_config(path: str | os.PathLike, needs: Mapping[str, Any] | None = None) -> tuple[dict, Architecture, Mapping]:
-    """What config.json alone tells of ``check_files``. Returns its content, its entry and its language model's part."""
+    """What config.json alone says of ``check_files``. Returns its content, its entry and its language model's part."""
     folder = Path(path)
     config = read_json(folder / "config.json")
     entry = architecture_of(folder, config)

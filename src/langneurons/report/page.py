@@ -34,7 +34,7 @@ def count_differences(tables: Tables, alpha: float = 0.05) -> list[Count]:
 
 
 def write_answer(counts: Iterable[Count], path: str | os.PathLike) -> None:
-    """Write the counts as TSV, a line each."""
+    """Write the counts as TSV, one line each."""
     out = io.StringIO()
     writer = csv.DictWriter(out, [field.name for field in fields(Count)], delimiter="\t", lineterminator="\n")
     writer.writeheader()

@@ -17,7 +17,7 @@ from langneurons.registry import load_extensions
 from langneurons.runner.environment import keep_freed_memory, prepare_environment
 from langneurons.runner.warm import run_warm
 
-# Faults of the input or of the disk: told in one line. Anything else is a fault of ours and keeps its traceback.
+# Faults of the input or of the disk: reported in one line. Anything else is a fault of ours and keeps its traceback.
 EXPECTED = (ValueError, FloatingPointError, DiskFull)
 
 
@@ -88,7 +88,7 @@ def _opened(log: str) -> Iterator[TextIO]:
     try:
         yield stream
     finally:
-        with contextlib.suppress(OSError):  # what it still held was told to the terminal
+        with contextlib.suppress(OSError):  # what it still held was printed to the terminal
             stream.close()
 
 

@@ -263,8 +263,8 @@ def table(rows: list[Stage], slurm: list[SlurmJob]) -> str:
         ]
     fast, slow = RATES["nf4", "pass"] / 1e12, RATES["nf4", "training"] / 1e12
     lines.append(
-        f"Estimates: a GPU that does {fast:.0f} ({slow:.0f} in training) trillion operations a second in 4 bits, as an "
-        f"80 GB A100; data sets of their public size; {CORPUS_SHARD / 1e9:.2f} GB a shard of text; "
+        f"Estimates: a GPU that does {fast:.0f} ({slow:.0f} in training) trillion operations per second in 4 bits, as an "
+        f"80 GB A100; data sets of their public size; {CORPUS_SHARD / 1e9:.2f} GB per shard of text; "
         f"{NEURON_SHARE * HISTOGRAM * 1e9 / 1e6:.0f} MB of counts for a billion parameters in memory."
     )
     if rows:
@@ -291,8 +291,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     except ValueError as error:
-        told = str(error).splitlines()[1:] if isinstance(error, ConfigError) else [str(error)]
-        print("\n".join(f"error: {line.strip()}" for line in told), file=sys.stderr)
+        lines = str(error).splitlines()[1:] if isinstance(error, ConfigError) else [str(error)]
+        print("\n".join(f"error: {line.strip()}" for line in lines), file=sys.stderr)
         return 2
     print(table(stages(config, jobs), slurm) if jobs else "Nothing to be done.")
     if config.left_out:

@@ -93,7 +93,7 @@ def end(directory: Path, seconds: float = 20) -> list[Process]:
     Processes that appear meanwhile are ended too. TimeoutError if one is left after twice that time, as where it
     waits for a disk that does not answer.
     """
-    start, told, ended = time.monotonic(), {}, {}
+    start, sent, ended = time.monotonic(), {}, {}
     while left := processes_of(directory):
         passed = time.monotonic() - start
         if passed > 2 * seconds:
@@ -101,8 +101,8 @@ def end(directory: Path, seconds: float = 20) -> list[Process]:
         number = signal.SIGKILL if passed > seconds else signal.SIGTERM
         for process in left:
             ended[process.pid] = process
-            if told.get(process.pid) != number:
-                told[process.pid] = number
+            if sent.get(process.pid) != number:
+                sent[process.pid] = number
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process.pid, number)
         time.sleep(0.1)

@@ -15,7 +15,7 @@ from langneurons.experiment.identification import method_languages
 from langneurons.sections import DemoModel, FilesModel, HubModel
 from langneurons.tasks.base import task_of
 
-# Operations a second of one GPU. nf4: weights are expanded to bfloat16 in every pass, which long batches hide better
+# Operations per second of one GPU. nf4: weights are expanded to bfloat16 in every pass, which long batches hide better
 # than the short ones of training.
 RATES = {
     ("nf4", "pass"): 1.2e14,
@@ -28,7 +28,7 @@ START = 45  # seconds of imports, and of Snakemake in the job
 STEP = 4e-12  # seconds of one generated token a batch, by parameter: the weights are read once
 FORWARD, TRAINING = 2, 6  # operations a parameter and token
 COUNTING = 1.3  # a pass that counts every activation, over one that does not
-PACKING = 1e5  # tokens a second of the tokenizer, on one core
+PACKING = 1e5  # tokens per second of the tokenizer, on one core
 
 # Host memory in MB: what torch and its libraries take; the copies of a model's histograms that are held at once.
 BASE_MB = 4_000
@@ -48,7 +48,7 @@ WRITES = {"write_demo_corpus", "write_demo_task", "write_report", "compare_with_
 DRAWS = {"render_table", "draw_curves", "draw_neurons", "draw_perplexity"}
 KNOWN = {*COPIES, *HOLDS_MODEL, *PACKS, *FETCHES, *WRITES, *DRAWS, "pretrain_demo_model"}
 NEURON_SHARE = 6e-5  # neurons a parameter: 5.7e-5 in Llama 3.1 8B, 4.7e-5 in Mistral Nemo
-HISTOGRAM = 1027 * 4  # bytes a neuron: a test holds the number of bins to langneurons.activations.sketch's
+HISTOGRAM = 1027 * 4  # bytes per neuron: a test holds the number of bins to langneurons.activations.sketch's
 
 MARGIN, SLACK = 1.5, 5  # a limit is SLACK minutes and MARGIN times the estimate
 

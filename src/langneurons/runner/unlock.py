@@ -51,10 +51,10 @@ def _refusal(alive: list[Process]) -> str:
     lines = [f"  {process}" for process in alive]
     main = [process for process in alive if process.snakemake]
     if main:
-        told = f"Snakemake runs here (process {main[0].pid}): let it end, or stop it with kill -INT {main[0].pid}"
+        reason = f"Snakemake runs here (process {main[0].pid}): let it end, or stop it with kill -INT {main[0].pid}"
     else:
-        told = "Snakemake has ended, and jobs that it started here still write: let them end"
-    return "\n".join([f"{told}; or end all of these with `make unlock END=1` (--end):", *lines])
+        reason = "Snakemake has ended, and jobs that it started here still write: let them end"
+    return "\n".join([f"{reason}; or end all of these with `make unlock END=1` (--end):", *lines])
 
 
 def _slurm(*command: str) -> str:

@@ -134,7 +134,7 @@ def main(command: list[str]) -> int:
 
 
 def _code(status: int) -> int:
-    """A process's status as a shell tells it: 128 and its number for a signal."""
+    """A process's status as a shell reports it: 128 and its number for a signal."""
     return status if status >= 0 else 128 - status
 
 
@@ -286,6 +286,6 @@ def _exit_status(code: object) -> int:
 
 
 def _print_exception() -> None:
-    """Print the exception that is being handled; where even that fails, the exit status alone tells of it."""
+    """Print the exception that is being handled; where even that fails, the exit status alone shows it."""
     with contextlib.suppress(BaseException):
         traceback.print_exc()

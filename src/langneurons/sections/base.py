@@ -58,8 +58,8 @@ class Section(BaseModel):
     def _entries_differ(cls, value: Any) -> Any:
         """A doubled entry of a list would count twice: in a table, an average, a number of comparisons."""
         for place, entry in _lists(value):
-            for twice in dict.fromkeys(x for x in entry if entry.count(x) > 1):
-                shown = f"{twice:g}" if isinstance(twice, float) else twice
+            for duplicate in dict.fromkeys(x for x in entry if entry.count(x) > 1):
+                shown = f"{duplicate:g}" if isinstance(duplicate, float) else duplicate
                 raise fault(place, f"'{shown}' is duplicated; write it once")
         return value
 

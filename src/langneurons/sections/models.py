@@ -27,8 +27,8 @@ TARGETS = Field(
 
 def each_once(targets: list[str] | None) -> list[str] | None:
     """A validator: names without duplicates."""
-    if targets and (twice := sorted({name for name in targets if targets.count(name) > 1})):
-        raise ValueError(f"names {', '.join(twice)} twice; write it once")
+    if targets and (duplicates := sorted({name for name in targets if targets.count(name) > 1})):
+        raise ValueError(f"names {', '.join(duplicates)} twice; write it once")
     return targets
 
 

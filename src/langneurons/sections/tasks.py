@@ -31,7 +31,7 @@ class HubTask(Section):
 
 class DemoTask(Section):
     train: Positive = Field(2000, description="Training examples.")
-    test: Positive = Field(300, description="Test examples a language.")
+    test: Positive = Field(300, description="Test examples per language.")
 
 
 class TaskSection(Section):
@@ -54,7 +54,7 @@ class Finetuning(Section):
     rank: Positive = Field(description="Rank r of LoRA.")
     alpha: Annotated[float, Field(gt=0)] = Field(description="LoRA's alpha; the update is scaled by alpha / r.")
     learning_rate: Annotated[float, Field(gt=0)] = Field(description="Peak learning rate.")
-    batch: Positive = Field(description="Examples a step.")
+    batch: Positive = Field(description="Examples per step.")
     epochs: Positive = Field(description="Epochs of the schedule.")
     checkpoint_epoch: Positive | None = Field(None, description="Epoch evaluated; null for the last.")
     betas: tuple[Beta, Beta] = Field((0.95, 0.999), description="AdamW's betas.")
@@ -86,4 +86,4 @@ class Interventions(Section):
 
 
 class Evaluation(Section):
-    batch_tokens: Positive = Field(4096, description="Tokens a forward pass; changes speed, never predictions.")
+    batch_tokens: Positive = Field(4096, description="Tokens per forward pass; changes speed, never predictions.")

@@ -62,7 +62,7 @@ def condition_table(
     finetuning: bool,
     baselines: list[Condition],
 ) -> pandas.DataFrame:
-    """The measured conditions as a table at full precision (percent), a line a row of ``rows`` in their order.
+    """The measured conditions as a table at full precision (percent), a line per row of ``rows`` in their order.
 
     Columns: model (its title), model_key, method (name of the method group), method_key, finetuned_neurons (only with
     ``finetuning``), language, neurons (how many the interventions of the row overwrite; missing where none does), and

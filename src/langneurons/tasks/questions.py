@@ -39,7 +39,7 @@ def read_questions(
     of them either, whatever its id (``tasks.splits.check_new``).
 
     ValueError: no such file, an empty one, not UTF-8, a missing column or value, an empty text (Parquet, as the Hub has
-    it, may have empty questions, which the log counts), no answer, an id twice, and as
+    it, may have empty questions, which the log counts), no answer, a duplicate id, and as
     :func:`langneurons.tasks.splits.chosen`.
     """
     name = str(source)
