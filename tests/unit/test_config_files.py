@@ -12,14 +12,14 @@ ROOT = Path(__file__).parents[2]
 FAULTS = {
     "a key twice": (
         "corpus:\n  tokens: 1\n  tokens: 2\n",
-        "3: corpus.tokens: the key stands already in line 2; the last would win. Write it once",
+        "3: corpus.tokens: the key is already in line 2; the last would win. Write it once",
     ),
     "a section twice": (
         "corpus: {}\nseed: 1\ncorpus: {}\n",
-        "3: corpus: the key stands already in line 1; the last wo",
+        "3: corpus: the key is already in line 1; the last wo",
     ),
-    "a key of a braced dictionary": ("models:\n  a: {x: 1, x: 1}\n", "2: models.a.x: the key stands already in line 2"),
-    "a key in quotes": ("'seed': 1\nseed: 1\n", "2: seed: the key stands already in line 1; the last would win. Write"),
+    "a key of a braced dictionary": ("models:\n  a: {x: 1, x: 1}\n", "2: models.a.x: the key is already in line 2"),
+    "a key in quotes": ("'seed': 1\nseed: 1\n", "2: seed: the key is already in line 1; the last would win. Write"),
     "octal": ("corpus:\n  tokens: 0042\n", '2: corpus.tokens: YAML reads 0042 as octal, 34; write 42, or "0042"'),
     "octal in a list": ("a: [1, 010]\n", '1: a[1]: YAML reads 010 as octal, 8; write 10, or "010"'),
     "sexagesimal": ("a: 10:00\n", '1: a: YAML reads 10:00 as a number of base 60; write the number, or "10:00"'),

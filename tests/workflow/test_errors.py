@@ -78,7 +78,7 @@ def test_what_yaml_misreads_stops_before_any_job(tmp_path):
     done = parse(run, configs=(*SMALLEST, path))
     expect_nothing_started(run, done)
     assert f"{path}, line 2: corpus.shards: YAML reads 0001 as octal, 1; write 1" in done.stdout
-    assert f"{path}, line 5: perplexity.tokens: the key stands already in line 4" in done.stdout
+    assert f"{path}, line 5: perplexity.tokens: the key is already in line 4" in done.stdout
 
 
 @pytest.mark.parametrize("key", ["results", "resources"])

@@ -90,8 +90,8 @@ class _Refused(ValueError):
 def parsed(content: str, at: str, advice: str = "") -> Any:
     """The value of a JSON text. ``at``: the file, and the line where ``content`` is one of many.
 
-    ValueError for what is no JSON, and for what readers of JSON take silently or in different ways: a duplicate key in one
-    object, NaN and infinity, nesting deeper than Python's stack, and integers of thousands of digits.
+    ValueError for what is no JSON, and for what readers of JSON take silently or in different ways: a duplicate key in
+    one object, NaN and infinity, nesting deeper than Python's stack, and integers of thousands of digits.
     """
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

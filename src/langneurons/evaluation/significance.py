@@ -144,8 +144,8 @@ def read_predictions(path: str | os.PathLike, scoring: Scoring, expected: Condit
     """The scores in a condition's predictions file, of a task that is scored so.
 
     ArtifactError, naming the file, if it is not there, damaged, or of another condition than ``expected``; ValueError,
-    naming it too, if it lacks a column, holds no example, an example without an id, a duplicate id, or a score that does
-    not lie between 0 and 1.
+    naming it too, if it lacks a column, holds no example, an example without an id, a duplicate id, or a score that
+    does not lie between 0 and 1.
     """
     from langneurons.artifacts.parquet import read_parquet
 

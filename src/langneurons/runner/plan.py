@@ -263,8 +263,8 @@ def table(rows: list[Stage], slurm: list[SlurmJob]) -> str:
         ]
     fast, slow = RATES["nf4", "pass"] / 1e12, RATES["nf4", "training"] / 1e12
     lines.append(
-        f"Estimates: a GPU that does {fast:.0f} ({slow:.0f} in training) trillion operations per second in 4 bits, as an "
-        f"80 GB A100; data sets of their public size; {CORPUS_SHARD / 1e9:.2f} GB per shard of text; "
+        f"Estimates: a GPU that does {fast:.0f} ({slow:.0f} in training) trillion operations per second in 4 bits, as "
+        f"an 80 GB A100; data sets of their public size; {CORPUS_SHARD / 1e9:.2f} GB per shard of text; "
         f"{NEURON_SHARE * HISTOGRAM * 1e9 / 1e6:.0f} MB of counts for a billion parameters in memory."
     )
     if rows:

@@ -1,7 +1,7 @@
 """What a job asks a cluster for: host memory and time, from the model's size, the rule and the attempt.
 
 Time is estimated from the operations of a job: 2 for each parameter and token of a forward pass. ``RATES`` say how
-many of them a second one GPU does; they are assumptions for an 80 GB A100 and printed as such by ``make plan``. A
+many of them one GPU does per second; they are assumptions for an 80 GB A100 and printed as such by ``make plan``. A
 limit is an estimate with a margin, and grows with the attempt, as memory does: who is wrong is killed and tried again.
 """
 
