@@ -98,23 +98,24 @@ def test_an_addition_runs_its_own_jobs_alone(finished, tmp_path, edit, expected)
     assert planned_jobs(finished, overlay) == sorted(expected)
 
 
-LANGUAGE = {
-    "corpus": {"languages": ["en", "vi", "hi", "ur"]},
-    "methods": {"act-prob-90p": {"languages": ["en", "vi", "hi", "ur"]}},
-    "method_groups": {"Act Prob 90p": {"ur": "act-prob-90p"}},
-    "tasks": {"xnli": {"languages": ["vi", "ur"]}},
-    "tables": {
-        "xnli_ur": {
-            "kind": "interventions",
-            "task": "xnli",
-            "method_groups": ["Act Prob 90p"],
-            "languages": ["ur"],
-            "interventions": ["none", "p90"],
-        }
-    },
-    "run": {"tables": [*TABLES, "xnli_ur"]},
-}
-"""A language in the corpus and in a method whose languages do not depend on each other, and a table of it."""
+ADDED = ("ur", "ceb", "zh-Hant")
+"""Of two letters, of three, and with a script."""
+
+
+def language_overlay(language):
+    """A language in the corpus and in a method whose languages do not depend on each other, and tables of it."""
+    table = {"task": "xnli", "method_groups": ["Act Prob 90p"], "languages": [language]}
+    return {
+        "corpus": {"languages": ["en", "vi", "hi", language]},
+        "methods": {"act-prob-90p": {"languages": ["en", "vi", "hi", language]}},
+        "method_groups": {"Act Prob 90p": {language: "act-prob-90p"}},
+        "tasks": {"xnli": {"languages": ["vi", language]}},
+        "tables": {
+            "added": table | {"kind": "interventions", "interventions": ["none", "p90"]},
+            "added_tuned": table | {"kind": "finetuning", "neurons": ["source+target"], "interventions": ["none"]},
+        },
+        "run": {"tables": [*TABLES, "added", "added_tuned"]},
+    }
 
 
 @pytest.fixture(scope="module")
@@ -123,28 +124,35 @@ def files_run(tmp_path_factory):
     directory = tmp_path_factory.mktemp("files")
     configs = worlds.files_overlay(directory)
     worlds.take_for_finished(directory, configs)
-    for name in ("text/ur.jsonl", "xnli/ur.test.tsv"):
-        (directory / "data" / name).touch()
+    for language in ADDED:
+        for name in (f"text/{language}.jsonl", f"xnli/{language}.test.tsv"):
+            (directory / "data" / name).touch()
     return directory, configs
 
 
-def test_a_language_runs_its_own_jobs_alone(files_run, tmp_path):
+@pytest.mark.parametrize("language", ADDED)
+def test_a_language_runs_its_own_jobs_alone(files_run, tmp_path, language):
     """And what shows all languages of the method: its figures, its matrix of perplexities, the report."""
     directory, configs = files_run
+    text = f"{directory}/data/text/{language}.jsonl"
     overlay = tmp_path / "edit.yaml"
-    overlay.write_text(json.dumps(LANGUAGE), encoding="utf-8")
+    overlay.write_text(json.dumps(language_overlay(language)), encoding="utf-8")
     assert planned_jobs(directory, overlay, configs) == sorted(
         [
-            *(f"Text of ur from {directory}/data/text/ur.jsonl, shard {shard}" for shard in ("0000", "0001")),
-            *(f"Blocks of tokens: own, ur, shard {shard}" for shard in ("0000", "0001")),
-            "Held-out blocks of tokens: own, ur",
-            *(f"Activations of own on ur, shard {shard}" for shard in ("0000", "0001")),
-            "Merging the activations of own on ur",
-            "Statistic p90 of own on ur",
-            "Neurons of own by act-prob-90p/ur",
-            f"xnli from {directory}/data/xnli/ur.test.tsv",
-            *(f"xnli in ur: own, base, {value}" for value in ("none", "p90@act-prob-90p")),
-            "Table xnli_ur",
+            *(f"Text of {language} from {text}, shard {shard}" for shard in ("0000", "0001")),
+            *(f"Blocks of tokens: own, {language}, shard {shard}" for shard in ("0000", "0001")),
+            f"Held-out blocks of tokens: own, {language}",
+            *(f"Activations of own on {language}, shard {shard}" for shard in ("0000", "0001")),
+            f"Merging the activations of own on {language}",
+            f"Statistic p90 of own on {language}",
+            f"Neurons of own by act-prob-90p/{language}",
+            f"xnli from {directory}/data/xnli/{language}.test.tsv",
+            *(f"xnli in {language}: own, base, {value}" for value in ("none", "p90@act-prob-90p")),
+            f"Fine-tuning own on xnli: en+{language}@act-prob-90p",
+            f"xnli in {language}: own, en+{language}@act-prob-90p, none",
+            "Training curves of own on xnli",
+            "Table added",
+            "Table added_tuned",
             "Figures of the neurons of own by act-prob-90p",
             "Perplexity change of own by act-prob-90p",
             "Figures of the perplexity change of own by act-prob-90p",

@@ -24,7 +24,7 @@ from huggingface_hub import close_session, constants, errors
 
 from langneurons.artifacts import locks
 from langneurons.corpus.documents import read_documents
-from langneurons.corpus.quality import Sieve
+from langneurons.corpus.quality import DocumentFilter
 from langneurons.corpus.sources import Wikipedia, download_wikipedia_shard
 from langneurons.hub import downloads
 from langneurons.hub import requests as hub_requests
@@ -334,8 +334,8 @@ def test_a_shard_made_otherwise_fetches_nothing_anew(tmp_path, online):
 
     def taken(seed=42, **settings):
         others = [out.with_suffix(f".{kind}.tsv") for kind in ("quality", "manifest")]
-        wikipedia = Wikipedia(where, "20231101", "hi", 1, None, seed)
-        download_wikipedia_shard(wikipedia, 0, Sieve("hi", **settings), out, *others)
+        wikipedia = Wikipedia(where, "20231101", "hi", "hi", 1, None, seed)
+        download_wikipedia_shard(wikipedia, 0, DocumentFilter("hi", **settings), out, *others)
         return sorted(text for _, text in read_documents(out))
 
     with online(server.Hub([server.Repository("datasets", where.name, COMMIT, repository)])) as hub:

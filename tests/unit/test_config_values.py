@@ -363,7 +363,7 @@ def test_a_value_is_refused_with_its_path(base, name):
         ("tasks/xnli/source_language", "hindi", "; write hi"),
         ("tasks/xnli/source_language", "hin", "; write hi"),
         ("tasks/xnli/source_language", "English", "; write en"),
-        ("tasks/xnli/source_language", "zh-CN", "; write zh"),
+        ("tasks/xnli/source_language", "zh_cn", "; write zh-CN"),
         ("tasks/xnli/source_language", "EN", "; write en"),
         ("tasks/xnli/source_language", "jp", "; write ja"),
         (
@@ -371,7 +371,7 @@ def test_a_value_is_refused_with_its_path(base, name):
             "null",
             "; write null in a file of --configfile: within a dictionary --config knows texts alone",
         ),
-        ("tasks/xnli/source_language", "klingon", "; write one of ISO 639-1, as hi"),
+        ("tasks/xnli/source_language", "klingon", "; write one such as hi, ceb or zh-Hant"),
         ("models/mistral-nemo/title", 3.1, '; write it in quotes: "3.1"'),
         ("statistics/estimate", "Exact", "; did you mean 'exact'?"),
         ("methods/lape-set1/kind", "LAPE", "did you mean 'lape'? (activation_probability, lape, random)"),
@@ -473,3 +473,16 @@ def test_every_section_checks_its_numbers_and_lists():
     for section in found:
         assert issubclass(section, Section)
         assert section.model_config["allow_inf_nan"] is False and section.model_config["extra"] == "forbid"
+
+
+def test_a_share_of_ones_own_script_needs_a_known_one(base):
+    raw = copy.deepcopy(base)
+    raw["corpus"]["languages"] = [*raw["corpus"]["languages"], "qqq"]
+    load_config(raw)
+    says = (
+        "corpus.languages[16]: the script of 'qqq' is not known, which corpus.min_own_script: 0.5 asks for; name it in "
+        "the code, as qqq-Latn, or write min_own_script: 0"
+    )
+    assert fault(raw, "corpus/min_own_script", 0.5) == says
+    raw["corpus"] |= {"languages": [*raw["corpus"]["languages"][:-1], "qqq-Latn", "zh-Hant"], "min_own_script": 0.5}
+    load_config(raw)

@@ -232,7 +232,7 @@ def shard(tmp_path):
         folder = tmp_path / "shards"
         folder.mkdir(exist_ok=True)
         out = [folder / f"{number}.{ending}" for ending in ("parquet", "quality.tsv", "manifest.tsv")]
-        wikipedia = Wikipedia(WIKIPEDIA, "20231101", language, shards, characters, seed)
+        wikipedia = Wikipedia(WIKIPEDIA, "20231101", language, language, shards, characters, seed)
         download_wikipedia_shard(wikipedia, number, DocumentFilter(language), *out)
         return list(read_documents(out[0])), *map(rows, out[1:])
 

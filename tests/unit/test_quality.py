@@ -5,9 +5,11 @@ import re
 import unicodedata
 
 import pytest
+import regex
 import yaml
 
-from langneurons.corpus.quality import SCRIPTS, DocumentFilter, count_letters
+from langneurons.corpus.quality import DocumentFilter, count_letters
+from langneurons.corpus.scripts import scripts_of
 
 # language: (text, letters, those of its script), counted by hand.
 TEXTS = {
@@ -19,6 +21,10 @@ TEXTS = {
     "el": ("Ποτάμι", 6, 6),
     "ko": ("강과 江", 3, 3),
     "sr": ("река reka", 8, 8),
+    "sr-Latn": ("река reka", 8, 4),
+    "zh-Hant": ("河川 (river) 是", 8, 3),
+    "ceb": ("suba река", 8, 4),
+    "ko-Kore": ("강과 江", 3, 3),
     "en": ("", 0, 0),
     "bn": ("১২৩ 🙂 \U0010ffff", 0, 0),
 }
@@ -49,7 +55,7 @@ def test_letters_are_those_that_unicode_names_so(language, name):
 
 def test_the_papers_languages_have_a_script(root):
     paper = yaml.safe_load((root / "config/config.yaml").read_text(encoding="utf-8"))
-    assert set(paper["corpus"]["languages"]) <= set(SCRIPTS)
+    assert all(scripts_of(language) for language in paper["corpus"]["languages"])
 
 
 def test_an_unknown_language_is_told_where_its_share_is_asked_for():
@@ -96,3 +102,30 @@ def test_the_record_is_of_what_is_kept(tmp_path):
 def test_without_letters_there_is_no_share(tmp_path):
     DocumentFilter("hi").write(tmp_path / "q.tsv")
     assert (tmp_path / "q.tsv").read_text(encoding="utf-8").splitlines()[1].split("\t")[1:] == ["0"] * 9 + [""]
+
+
+@pytest.mark.parametrize(
+    ("language", "scripts"),
+    [
+        ("zh-Hant", ["Han"]),
+        ("sr", ["Cyrillic", "Latin"]),
+        ("sr-Latn", ["Latn"]),
+        ("sr-Latn-RS", ["Latn"]),
+        ("pt-BR", ["Latin"]),
+        ("ca-valencia", ["Latin"]),
+        ("ja", ["Han", "Hiragana", "Katakana"]),
+        ("qqq", None),
+        ("qqq-Deva", ["Deva"]),
+        ("hi-Xxxx", None),
+    ],
+)
+def test_the_scripts_of_a_language_are_those_that_its_code_names_else_its_own(language, scripts):
+    assert scripts_of(language) == scripts
+
+
+def test_no_language_stands_in_two_lines():
+    from langneurons.corpus.scripts import _LANGUAGES
+
+    named = [language for line in _LANGUAGES.values() for language in line.split()]
+    assert len(named) == len(set(named))
+    assert all(regex.fullmatch(rf"\p{{Script={name}}}|.", "a") for line in _LANGUAGES for name in line.split())

@@ -148,7 +148,7 @@ EDITS = {
     ),
     "a language's articles": ("tasks/metrics.py", "|những", "|nhữn", {"xquad evaluate", "xquad evaluate vi"}),
     "a language's script": (
-        "corpus/quality.py",
+        "corpus/scripts.py",
         '"Devanagari": "bh hi',
         '"Devanagari Latin": "bh hi',
         {"import_corpus_shard", "download_corpus_shard", "import_corpus_shard hi"},

@@ -29,6 +29,7 @@ from langneurons.models.sources import snapshot_sources
 from langneurons.runner.code_version import content, entry_version, version
 from langneurons.runner.groups import Groups
 from langneurons.runner.resources import memory, runtime
+from langneurons.sections.languages import LANGUAGE
 
 try:
     if workflow.is_main_process:
@@ -81,14 +82,14 @@ def one_of(words):
 
 
 METHODS = one_of(settings.methods)
-TRAINED = rf"base|[a-z]{{2}}(\+[a-z]{{2}})*@({METHODS})"
+TRAINED = rf"base|{LANGUAGE}(\+{LANGUAGE})*@({METHODS})"
 
 
 wildcard_constraints:
     model=one_of(settings.models),
     method=METHODS,
     mask=one_of(identification.all_masks(settings)),
-    language="[a-z]{2}",
+    language=LANGUAGE,
     statistic=r"mean|std|positive|p\d+(\.\d+)?",
     shard=r"\d{4}",
     task=one_of(settings.tasks),

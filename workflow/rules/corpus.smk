@@ -66,6 +66,7 @@ else:
             repository=CORPUS.hub.repository,
             revision=CORPUS.hub.revision,
             snapshot=CORPUS.hub.snapshot,
+            name=lambda wildcards: CORPUS.hub.names.get(wildcards.language, wildcards.language),
             characters=CORPUS.hub.characters,
             shards=CORPUS.shards,
             seed=settings.seed,

@@ -10,7 +10,7 @@ with job(snakemake, network=True):
     p, wildcards, output = snakemake.params, snakemake.wildcards, snakemake.output
     repository = Repository("dataset", p.repository, p.revision)
     download_wikipedia_shard(
-        Wikipedia(repository, p.snapshot, wildcards.language, p.shards, p.characters, p.seed),
+        Wikipedia(repository, p.snapshot, wildcards.language, p.name, p.shards, p.characters, p.seed),
         int(wildcards.shard),
         DocumentFilter(wildcards.language, p.min_characters, p.min_own_script),
         output.text,

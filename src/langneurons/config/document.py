@@ -16,6 +16,7 @@ from pathlib import Path
 from langneurons import sections
 from langneurons.config.load import Config, config_schema
 from langneurons.files import write_atomically
+from langneurons.sections.languages import LANGUAGE
 
 SCHEMA_FILE = "workflow/schemas/config.schema.json"
 REFERENCE_FILE = "config/README.md"
@@ -40,7 +41,7 @@ are *required*. This page and `workflow/schemas/config.schema.json`, for editors
 
 # Patterns that have a name; any other is shown as it is.
 PATTERNS = {
-    r"^[a-z]{2}$": "language code",
+    f"^{LANGUAGE}$": "language code (BCP 47)",
     r"^[0-9a-f]{40}$": "commit (40 hexadecimal digits)",
     r"^\d{8}$": "date (8 digits)",
     sections.KEY: "key of methods",

@@ -12,6 +12,7 @@ from pydantic import Field, PrivateAttr, ValidationError
 from langneurons.config.faults import Unknown, explain, key_faults, listed, outside, unknown
 from langneurons.config.needed import Entry, all_entries, entry_at, needed_entries, remove
 from langneurons.config.table_checks import languages_of, table_checks
+from langneurons.corpus.scripts import scripts_of
 from langneurons.methods.base import method_of
 from langneurons.registry import PACKAGES, entries, file_of, load_extensions
 from langneurons.sections import (
@@ -34,6 +35,7 @@ from langneurons.sections import (
     Task,
     Title,
 )
+from langneurons.sections.languages import primary
 from langneurons.sections.registered import Registered
 from langneurons.tasks.base import task_of
 
@@ -190,6 +192,14 @@ def _cross_checks(config: Config) -> Iterator[tuple[str, str]]:
     kept, least = config.corpus.hub.characters, -(-8 * config.corpus.tokens // config.corpus.shards)
     if config.corpus.source == "hub" and kept is not None and kept < least:
         yield "corpus.hub.characters", f"is {kept}; the budget of tokens needs at least {least}, 8 characters per token"
+    if (least_share := config.corpus.min_own_script) and config.corpus.source != "demo":
+        for i, language in enumerate(corpus):
+            if not scripts_of(language):
+                yield (
+                    f"corpus.languages[{i}]",
+                    f"the script of '{language}' is not known, which corpus.min_own_script: {least_share:g} asks for; "
+                    f"name it in the code, as {primary(language)}-Latn, or write min_own_script: 0",
+                )
     for key, languages in config.language_sets.items():
         yield from outside(languages, corpus, f"language_sets.{key}")
     for key, method in config.methods.items():

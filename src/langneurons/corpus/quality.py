@@ -9,47 +9,9 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from langneurons.corpus.scripts import scripts_of
 from langneurons.files import write_atomically
 
-# Script of each language (ISO 639-1) as its Wikipedia writes it, by the names of Unicode's property Script.
-_LANGUAGES = {
-    "Latin": (
-        "aa af ak an ay az bi bm br bs ca ch co cs cy da de ee en eo es et eu ff fi fj fo fr fy ga gd gl gn gv ha hr "
-        "ht hu hz ia id ie ig ik io is it jv kg ki kj kl kr ku kw la lb lg li ln lt lu lv mg mh mi ms mt na nb nd ng "
-        "nl nn no nr nv ny oc om pl pt qu rm rn ro rw sc se sg sk sl sm sn so sq ss st su sv sw tk tl tn to tr ts tw "
-        "ty uz ve vi vo wa wo xh yo za zu"
-    ),
-    "Arabic": "ar fa ks ps sd ug ur",
-    "Armenian": "hy",
-    "Bengali": "as bn",
-    "Canadian_Aboriginal": "cr iu",
-    "Cyrillic": "ab av ba be bg ce cu cv kk kv ky mk mn os ru tg tt uk",
-    "Devanagari": "bh hi mr ne pi sa",
-    "Ethiopic": "am ti",
-    "Georgian": "ka",
-    "Greek": "el",
-    "Gujarati": "gu",
-    "Gurmukhi": "pa",
-    "Han": "zh",
-    "Han Hiragana Katakana": "ja",
-    "Hangul Han": "ko",
-    "Hebrew": "he yi",
-    "Kannada": "kn",
-    "Khmer": "km",
-    "Lao": "lo",
-    "Cyrillic Latin": "sh sr",
-    "Malayalam": "ml",
-    "Myanmar": "my",
-    "Oriya": "or",
-    "Sinhala": "si",
-    "Tamil": "ta",
-    "Telugu": "te",
-    "Thaana": "dv",
-    "Thai": "th",
-    "Tibetan": "bo dz",
-    "Yi": "ii",
-}
-SCRIPTS = {language: names.split() for names, languages in _LANGUAGES.items() for language in languages.split()}
 COLUMNS = ("language", "read", "empty", "short", "repeated", "foreign", "kept", "characters", "letters", "own_letters")
 
 
@@ -64,7 +26,7 @@ def _kinds(language: str) -> np.ndarray:
 
     everything = "".join(map(chr, range(0x40000)))
     kinds = np.zeros(len(everything), dtype=np.uint8)
-    own = "".join(rf"\p{{Script={name}}}" for name in SCRIPTS[language])
+    own = "".join(rf"\p{{Script={name}}}" for name in scripts_of(language) or ())
     for pattern, kind in ((r"[\p{L}--[\p{Script=Common}\p{Script=Inherited}]]+", 1), (rf"[\p{{L}}&&[{own}]]+", 2)):
         for found in regex.finditer(pattern, everything, flags=regex.V1):
             kinds[found.start() : found.end()] = kind
@@ -76,7 +38,7 @@ def count_letters(text: str, language: str) -> tuple[int, int]:
 
     ValueError for a language whose script the table does not say.
     """
-    if language not in SCRIPTS:
+    if not scripts_of(language):
         raise ValueError(f"the script of '{language}' is not known; write 0 as corpus.min_own_script")
     kinds = _kinds(language)
     points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
@@ -124,7 +86,7 @@ class DocumentFilter:
 
     def measured(self, documents: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
         """Pass documents on, and count what a shard then holds: documents, characters, letters."""
-        known = self.language in SCRIPTS
+        known = scripts_of(self.language) is not None
         for identity, text in documents:
             self.counts["kept"] += 1
             self.counts["characters"] += len(text)

@@ -99,12 +99,14 @@ def wikipedia_file(files: list[RemoteFile], language: str, shard: int, shards: i
 class Wikipedia:
     """A language's Wikipedia on the Hub, as ``shards`` of it are taken: files and articles in an order by ``seed``.
 
-    ``characters``: how many each shard keeps if all are filled; None: all there are.
+    ``name``: what Wikipedia calls the language, mostly its code. ``characters``: how many each shard keeps if all are
+    filled; None: all there are.
     """
 
     where: Repository
     snapshot: str
     language: str
+    name: str
     shards: int
     characters: int | None
     seed: int
@@ -128,10 +130,10 @@ def download_wikipedia_shard(
     The Hub's own errors pass; ValueError where the snapshot has no file of the language.
     """
     where, language, shards, seed = wikipedia.where, wikipedia.language, wikipedia.shards, wikipedia.seed
-    folder = f"{wikipedia.snapshot}.{language}"
+    folder = f"{wikipedia.snapshot}.{wikipedia.name}"
     files = [f for f in list_files(where, folder) if f.path.endswith(".parquet")]
     if not files:
-        raise ValueError(f"{where}: no Parquet file in {folder}; check corpus.hub.snapshot")
+        raise ValueError(f"{where}: no Parquet file in {folder}; check corpus.hub.snapshot and corpus.hub.names")
     filled = min(len(files), shards)
     file = wikipedia_file(files, language, shard, shards, seed)
     source = Path(out).with_suffix(".source")

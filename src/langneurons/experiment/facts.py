@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from langneurons.config.load import Config
+from langneurons.sections.languages import primary
 
 Facts = tuple[tuple[str, str], ...]
 
@@ -24,7 +25,7 @@ def of_model(config: Config, model: str) -> Facts:
 
 def of_language(config: Config, language: str) -> Facts:
     """The language of a job's text."""
-    return (("language", language),)
+    return (("language", primary(language)),)
 
 
 def of_evaluation(config: Config, model: str, language: str) -> Facts:

@@ -38,7 +38,7 @@ FACTS = {
     (f"{PACKAGE}.models.architectures", "ARCHITECTURES"): "architecture",
     (f"{PACKAGE}.tasks.metrics", "_ARTICLES"): "language",
     (f"{PACKAGE}.tasks.metrics", "_SINGLE"): "language",
-    (f"{PACKAGE}.corpus.quality", "_LANGUAGES"): "language",
+    (f"{PACKAGE}.corpus.scripts", "_LANGUAGES"): "language",
 }
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, get_args
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from langneurons.sections.languages import code_of
+from langneurons.sections.languages import LANGUAGE, code_of
 
 KEY = r"^[a-z0-9][a-z0-9.-]*$"
 
@@ -147,16 +147,15 @@ def _repository(name: str) -> str:
 
 
 def _language(code: str) -> str:
-    meant = code_of(code)
-    if not re.fullmatch("[a-z]{2}", code) or (meant and meant != code):
-        raise ValueError(f"should be a language's code of two letters; write {meant or 'one of ISO 639-1, as hi'}")
+    if (meant := code_of(code)) != code:
+        raise ValueError(f"should be a language's code by BCP 47; write {meant or 'one such as hi, ceb or zh-Hant'}")
     return code
 
 
 Title = Annotated[str, AfterValidator(_plain)]
 DirectoryPath = Annotated[str, AfterValidator(_path)]
 RepositoryName = Annotated[str, AfterValidator(_repository)]
-Language = Annotated[str, AfterValidator(_language), Field(json_schema_extra={"pattern": "^[a-z]{2}$"})]
+Language = Annotated[str, AfterValidator(_language), Field(json_schema_extra={"pattern": f"^{LANGUAGE}$"})]
 
 
 def fields_of(*needed: str, optional: tuple[str, ...] = ("data",)):

@@ -22,6 +22,9 @@ class HubCorpus(Section):
     repository: RepositoryName = Field("wikimedia/wikipedia", description="Data set repository on the Hub.")
     revision: Commit = Field("b04c8d1ceb2f5cd4588862100d08de323dccfbaa", description="Commit of the repository.")
     snapshot: str = Field("20231101", pattern=r"^\d{8}$", description="Date of the Wikipedia dump.")
+    names: dict[Language, Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]] = Field(
+        {}, description="Wikipedia's own name of a language where it is not the code: {zh-Hant: zh}."
+    )
     characters: Positive | None = Field(
         80_000_000,
         description="Characters of text that each shard keeps of its file, at most; null: all. No fewer than 8 for "
@@ -46,7 +49,7 @@ class DemoCorpus(Section):
 
 class Corpus(Section):
     source: Literal["hub", "files", "demo"] = Field(description="Where text comes from.")
-    languages: list[Language] = Field(min_length=2, description="Languages, by ISO 639-1.")
+    languages: list[Language] = Field(min_length=2, description="Languages, by BCP 47: hi, ceb, zh-Hant.")
     shards: Annotated[int, Field(gt=0, le=10_000)] = Field(
         1, description="Shards per language: the unit of packing and of activation jobs."
     )

@@ -1,4 +1,4 @@
-"""Codes of languages that a person may have written by name, or by a code of three letters."""
+"""Codes of languages by BCP 47 (RFC 5646), and what a person meant who wrote a name, or another code."""
 
 from __future__ import annotations
 
@@ -24,8 +24,30 @@ CODES = {
 }
 _KNOWN = set(CODES.values())
 
+LANGUAGE = "[a-z]{2,3}(?:-[A-Z][a-z]{3})?(?:-(?:[A-Z]{2}|[0-9]{3}))?(?:-[a-z0-9]{5,8})?"
+"""A language's code by BCP 47: two or three letters, then if needed script, region and variant."""
+
+
+def primary(code: str) -> str:
+    """The language of a code without script, region and variant: ``zh`` of ``zh-Hant``."""
+    return code.partition("-")[0]
+
+
+def script(code: str) -> str | None:
+    """The script that a code names, by ISO 15924: ``Hant`` of ``zh-Hant``; None for ``zh``."""
+    return next((tag for tag in code.split("-")[1:] if len(tag) == 4 and tag.isalpha()), None)
+
 
 def code_of(word: str) -> str | None:
-    """The code of two letters that was meant by ``hindi``, ``Hin``, ``HI`` or ``zh-CN``; None if that is not known."""
-    start = re.split(r"[-_ ]", word.strip().lower())[0]
-    return CODES.get(start) or (start if start in _KNOWN else None)
+    """The code that was meant by ``hindi``, ``Hin``, ``HI`` or ``zh_hant``; None if that is not known."""
+    tags = re.split("[-_ ]", word.strip())
+    language = CODES.get(tags[0].lower(), tags[0].lower())
+    code = "-".join([language, *map(_subtag, tags[1:])])
+    if re.fullmatch(LANGUAGE, code) and (language in _KNOWN or code == word):
+        return code
+    return language if language in _KNOWN else None
+
+
+def _subtag(tag: str) -> str:
+    """A part of a code after its language, as it is written: ``Hant``, ``BR``, ``valencia``."""
+    return {2: tag.upper(), 4: tag.title()}.get(len(tag), tag.lower())

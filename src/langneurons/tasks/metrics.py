@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import cache
 
+from langneurons.sections.languages import primary
+
 ANSWER_SCORES = ("exact_match", "f1", "exact_match_model_tokens", "f1_model_tokens")
 """Columns of an answer's scores, in the order of the metric files."""
 
@@ -54,10 +56,11 @@ def normalize_answer(text: str, language: str) -> str:
     Chinese (and Japanese) characters are words of their own ("mixed segmentation").
     """
     text = text.lower().translate(_punctuation())
-    if language in _ARTICLES:
-        text = re.sub(_ARTICLES[language], " ", text)
-    if language in _SINGLE:
-        text = _SINGLE[language].sub(r" \1 ", text)
+    own = primary(language)
+    if own in _ARTICLES:
+        text = re.sub(_ARTICLES[own], " ", text)
+    if own in _SINGLE:
+        text = _SINGLE[own].sub(r" \1 ", text)
     return " ".join(text.split())
 
 
