@@ -39,6 +39,7 @@ COLD = b"cold"  # the answer where no child can be made
 _PR_SET_PDEATHSIG = 1  # prctl.h
 PRELOADED = (
     "numpy",
+    "numba",
     "pandas",
     "pyarrow.parquet",
     "torch",
