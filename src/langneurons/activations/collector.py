@@ -14,14 +14,13 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from langneurons.activations.kernels import kernel_for
+from langneurons.activations.kernels import kernel_for, selection_beside
 from langneurons.activations.sketch import BATCH_QUANTUM, BINS, QUANTA, NeuronCounts, carry
 from langneurons.models.neurons import NeuronSites, find_neurons
 from langneurons.progress import Progress
 
 log = logging.getLogger(__name__)
 
-_SORTED_VALUES = 2**25  # values of a batch's percentiles sorted at a time
 _INT32_MAX = 2**31 - 1
 _DTYPES = {torch.float32: "float32", torch.float64: "float32", torch.bfloat16: "bfloat16"}  # as what they are counted
 _MOST_TOKENS = {"cpu": 4096, "cuda": 16384}  # of a pass, by device: more are no faster
@@ -155,7 +154,8 @@ def _collect(decoder, sites: NeuronSites, blocks: np.ndarray, size: int, percent
     device = next(decoder.parameters()).device
     layers = len(sites.layers)
     counter = _Counter(layers, sites.neurons_per_layer, device)
-    batches = _BatchPercentiles(layers, sites.neurons_per_layer, device, blocks.shape, percentiles, every, reference)
+    settings = (percentiles, every, reference, selection_beside(counter.kernel))
+    batches = _BatchPercentiles(layers, sites.neurons_per_layer, device, blocks.shape, *settings)
     fired: list[int] = []  # layers, in the order their gates fired in this pass
     start = 0  # first block of this pass
 
@@ -262,8 +262,8 @@ class _Counter:
 class _BatchPercentiles:
     """Sums of each neuron's percentiles within batches of a fixed number of tokens, however the passes cut them."""
 
-    def __init__(self, layers, neurons, device, shape, percentiles, every, reference_tokens) -> None:
-        self.percentiles, self.every = percentiles, every
+    def __init__(self, layers, neurons, device, shape, percentiles, every, reference_tokens, select) -> None:
+        self.percentiles, self.every, self.select = percentiles, every, select
         self.span = max(1, reference_tokens // shape[1])  # blocks per batch
         self.full = shape[0] // self.span if percentiles else 0  # batches that are full
         self.number = -(-self.full // every)  # batches taken
@@ -286,12 +286,8 @@ class _BatchPercentiles:
 
     def _add(self, layer: int, values: torch.Tensor) -> None:
         values = values.flatten(0, 1)  # [reference_tokens, D]
-        width = max(1, _SORTED_VALUES // len(values))
-        for column in range(0, values.shape[1], width):
-            ordered = values[:, column : column + width].t().float().contiguous().sort(1).values
-            for i, q in enumerate(self.percentiles):
-                rank = (len(values) - 1) * (q / 100)
-                low = ordered[:, int(rank)].double()
-                high = ordered[:, min(int(rank) + 1, len(values) - 1)].double()
-                exact = low + (high - low) * (rank - int(rank))
-                self.sums[i, layer, column : column + width] += (exact / BATCH_QUANTUM).round() * BATCH_QUANTUM
+        ranks = [(len(values) - 1) * (q / 100) for q in self.percentiles]
+        low, high = (found.double() for found in self.select(values, [int(rank) for rank in ranks]))
+        share = low.new_tensor([[rank - int(rank)] for rank in ranks])
+        exact = low + (high - low) * share
+        self.sums[:, layer] += (exact / BATCH_QUANTUM).round() * BATCH_QUANTUM

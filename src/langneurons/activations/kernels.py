@@ -11,10 +11,11 @@ from __future__ import annotations
 import importlib.util
 import logging
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
+from langneurons.activations import torch_kernel
 from langneurons.activations.sketch import BINS, QUANTA
 from langneurons.activations.torch_kernel import count_on_cpu, count_on_gpu
 
@@ -24,6 +25,9 @@ log = logging.getLogger(__name__)
 # int32 ``[D * BINS]``, float64 ``[2, 3, D]``, float32 ``[D]`` twice. A NaN or infinite z leaves an extreme that is not
 # finite, and arbitrary counts.
 Kernel = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], None]
+# (values, ranks): of ``[tokens, D]`` values in any float type, each neuron's value of each rank (from 0, ascending), and
+# that of the next rank (of the last, its own): float32 ``[ranks, D]`` twice.
+Selection = Callable[[torch.Tensor, Sequence[int]], tuple[torch.Tensor, torch.Tensor]]
 
 
 def kernel_for(device: torch.device) -> Kernel:
@@ -44,6 +48,15 @@ def kernel_for(device: torch.device) -> Kernel:
         log.warning("Triton cannot count here (%s): counting with torch, which is slower", error)
         return count_on_gpu
     return count
+
+
+def selection_beside(kernel: Kernel) -> Selection:
+    """What selects by rank where ``kernel`` counts: compiled if that is."""
+    if kernel.__module__ == f"{__package__}.numba_kernel":
+        from langneurons.activations.numba_select import select
+
+        return select
+    return torch_kernel.select
 
 
 def _kernel_of_cpu(device: torch.device) -> Kernel:

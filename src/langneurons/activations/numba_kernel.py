@@ -7,7 +7,7 @@ is compiled in each process.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
@@ -30,7 +30,7 @@ _MAGNITUDES = (1 << (31 - SHIFT)) - 1  # of a key, what is not its sign
 _UPPER, _MIDDLE, _LOWER = QUANTA
 
 
-def _compiled(function: Callable) -> Callable:
+def compiled(function: Callable) -> Callable:
     """The function compiled, from the cache where there is one; it holds no lock, so that threads run it at once."""
     try:
         return numba.njit(nogil=True, cache=True)(function)
@@ -55,8 +55,8 @@ _float_of = _cast(types.float32, ir.FloatType())
 _units_of = _cast(types.int64, ir.IntType(64))
 
 
-@_compiled
-def _value_of(key):
+@compiled
+def value_of(key):
     """The float32 of a key; infinity of its sign for a NaN, so that no comparison loses it. Never -0."""
     value = _float_of(np.int32(key ^ ((key >> 31) & np.int32(0x7FFFFFFF))))
     if value != value:
@@ -64,7 +64,7 @@ def _value_of(key):
     return value + np.float32(0)
 
 
-@_compiled
+@compiled
 def _add_units(bits, tokens, limbs, neuron):
     """Add up numbers to which ROUNDER was added to ``limbs``, ``[3, D]``; ``bits``: the sum of their bits."""
     # Sums of the bits wrap around, modulo 2^64; the result fits, so the excess does as well.
@@ -74,7 +74,7 @@ def _add_units(bits, tokens, limbs, neuron):
     limbs[2, neuron] += np.float64(units - (middle << LIMB_BITS)) * _LOWER
 
 
-@_compiled
+@compiled
 def _add_large(column, shift, moments, neuron):
     """Add the sums of one neuron's values, and of their squares, of which some have an upper limb."""
     for power in range(2):
@@ -90,7 +90,7 @@ def _add_large(column, shift, moments, neuron):
         _add_units(units, len(column), moments[power], neuron)
 
 
-@_compiled
+@compiled
 def _add_sums(z, shift, tokens, first, moments, minimum, maximum):
     """Add the sums and extremes of rows ``tokens`` (first, last) of ``_SUMMED`` neurons from ``first`` on.
 
@@ -116,7 +116,7 @@ def _add_sums(z, shift, tokens, first, moments, minimum, maximum):
             squares[i] += _units_of(wide * wide + ROUNDER)
     for i in range(_SUMMED):
         neuron = first + i
-        least, greatest = _value_of(low[i]), _value_of(high[i])
+        least, greatest = value_of(low[i]), value_of(high[i])
         minimum[neuron] = min(minimum[neuron], least)
         maximum[neuron] = max(maximum[neuron], greatest)
         largest = np.float64(max(-least, greatest))
@@ -127,7 +127,7 @@ def _add_sums(z, shift, tokens, first, moments, minimum, maximum):
             _add_large(z[tokens[0] : tokens[1], neuron], shift, moments, neuron)
 
 
-@_compiled
+@compiled
 def _add_counts(z, shift, tokens, first, table, histogram):
     """Add the histograms of rows ``tokens`` of ``_COUNTED`` neurons from ``first`` on, as ``_add_sums``."""
     counted = np.zeros(_COUNTED * BINS, dtype=np.uint16)  # half the cache of an int32
@@ -167,22 +167,32 @@ def count(
     if whole < z.shape[1]:
         rest = slice(whole, None)
         count_on_cpu(z[:, rest], histogram[whole * BINS :], moments[:, :, rest], minimum[rest], maximum[rest])
+    words, shift = words_of(z)
+    counts, sums, table = histogram.numpy(), (moments.numpy(), minimum.numpy(), maximum.numpy()), _table()
+
+    def count_columns(first: int) -> None:
+        for token in range(0, len(words), _TOKENS):
+            rows = token, min(token + _TOKENS, len(words))
+            _add_sums(words, shift, rows, first, *sums)
+            for column in range(first, first + _SUMMED, _COUNTED):
+                _add_counts(words, shift, rows, column, table, counts)
+
+    in_threads(count_columns, range(0, whole, _SUMMED))
+
+
+def words_of(z: torch.Tensor) -> tuple[np.ndarray, np.int32]:
+    """The bits of z, ``[tokens, D]`` in any float type, as integers, and the shift that makes them a float32's."""
     if z.dtype == torch.bfloat16:
-        words, shift = z.contiguous().view(torch.int16).numpy(), np.int32(16)
-    else:
-        words, shift = z.float().contiguous().view(torch.int32).numpy(), np.int32(0)
-    table, workers = _table(), torch.get_num_threads()
-    counts, sums = histogram.numpy(), (moments.numpy(), minimum.numpy(), maximum.numpy())
+        return z.contiguous().view(torch.int16).numpy(), np.int32(16)
+    return z.float().contiguous().view(torch.int32).numpy(), np.int32(0)
 
-    def count_part(worker: int) -> None:
-        for first in range(worker * _SUMMED, whole, workers * _SUMMED):
-            for token in range(0, len(words), _TOKENS):
-                rows = token, min(token + _TOKENS, len(words))
-                _add_sums(words, shift, rows, first, *sums)
-                for column in range(first, first + _SUMMED, _COUNTED):
-                    _add_counts(words, shift, rows, column, table, counts)
 
-    if workers == 1:
-        count_part(0)
+def in_threads(work: Callable[[int], None], items: Sequence[int]) -> None:
+    """Call ``work`` with each of ``items``, on as many threads as torch has."""
+    threads = torch.get_num_threads()
+    if threads == 1 or len(items) < 2:
+        for item in items:
+            work(item)
     else:
-        list(_threads(workers).map(count_part, range(workers)))
+        parts = [items[i::threads] for i in range(threads)]
+        list(_threads(threads).map(lambda part: [work(item) for item in part], parts))

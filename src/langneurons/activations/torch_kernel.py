@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import torch
 
@@ -13,6 +14,7 @@ from langneurons.activations.sketch import BINS, KEY_OFFSET, LINEAR, QUANTA, SHI
 # 2,048 x 512, and 8 times less than 8,192 x 512. On a GPU it bounds temporary memory, about 60 bytes a value.
 _CPU_TOKENS, _CPU_NEURONS = 2048, 128
 _GPU_VALUES = 2**25
+_SORTED_VALUES = 2**25  # of a selection, at a time
 
 
 def count_on_cpu(z, histogram, moments, minimum, maximum) -> None:
@@ -69,6 +71,18 @@ def count_on_gpu(z, histogram, moments, minimum, maximum) -> None:
         bins = _bins(part).add_(zeros).view(-1)
         histogram.scatter_add_(0, bins.long(), one.expand(len(bins)))
         _add_moments(part, moments)
+
+
+def select(values: torch.Tensor, ranks: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """The ``Selection`` of any device: by sorting."""
+    low, high = (torch.empty((len(ranks), values.shape[1]), device=values.device) for _ in range(2))
+    width = max(1, _SORTED_VALUES // len(values))
+    for column in range(0, values.shape[1], width):
+        ordered = values[:, column : column + width].t().float().contiguous().sort(1).values
+        for i, rank in enumerate(ranks):
+            low[i, column : column + width] = ordered[:, rank]
+            high[i, column : column + width] = ordered[:, min(rank + 1, len(values) - 1)]
+    return low, high
 
 
 def _extremes(z: torch.Tensor, minimum: torch.Tensor, maximum: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
