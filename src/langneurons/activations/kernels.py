@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 # int32 ``[D * BINS]``, float64 ``[2, 3, D]``, float32 ``[D]`` twice. A NaN or infinite z leaves an extreme that is not
 # finite, and arbitrary counts.
 Kernel = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], None]
-# (values, ranks): of ``[tokens, D]`` values in any float type, each neuron's value of each rank (from 0, ascending), and
+# (values, ranks): of ``[tokens, D]`` values in any float type, each neuron's value of each rank (from 0, ascending) and
 # that of the next rank (of the last, its own): float32 ``[ranks, D]`` twice.
 Selection = Callable[[torch.Tensor, Sequence[int]], tuple[torch.Tensor, torch.Tensor]]
 
