@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
+    from langneurons.sections.tasks import Split
     from langneurons.tasks.encoding import Encoded
 
 __all__ = ["collate"]
@@ -77,7 +78,7 @@ def file(section: Section, split: str) -> tuple[str, str]:
     return "files.pattern", section.files.pattern
 
 
-def hub(section: Section, language: str, split: str) -> HubFile:
+def hub(section: Section, language: str, split: Split) -> HubFile:
     where = section.hub
     return HubFile(where.repository, where.revision, language, split, where.rows.get(split))
 
