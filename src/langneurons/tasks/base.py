@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
+    from langneurons.models.types import LanguageModel
     from langneurons.sections.tasks import Split
     from langneurons.tasks.encoding import Encoded
 
@@ -144,7 +145,7 @@ class Task(Protocol):
 
     @staticmethod
     def evaluate(
-        model: torch.nn.Module,
+        model: LanguageModel,
         tokenizer: PreTrainedTokenizerBase,
         table: pa.Table,
         language: str,

@@ -18,9 +18,9 @@ from langneurons.tasks.pairs import collate, encode, padding_token, reading
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    import torch
     from transformers import PreTrainedTokenizerBase
 
+    from langneurons.models.types import LanguageModel
     from langneurons.sections.tasks import Split
     from langneurons.tasks.encoding import Encoded
 
@@ -146,7 +146,7 @@ def usage(facts: Mapping[str, Any]) -> list[str]:
 
 
 def evaluate(
-    model: torch.nn.Module,
+    model: LanguageModel,
     tokenizer: PreTrainedTokenizerBase,
     table: pa.Table,
     language: str,
