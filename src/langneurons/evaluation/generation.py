@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -70,7 +70,7 @@ def _generate(
 ) -> tuple[list[list[int]], list[float]]:
     """Greedy tokens of one left-padded batch; what follows a row's EOS has no meaning. And a number of each row that is
     not finite if a best logit of it was not: NaN and infinity are the best where there are any."""
-    device = model.get_input_embeddings().weight.device
+    device: Any = model.get_input_embeddings().weight.device
     ids, mask = ids.to(device), mask.to(device)
     positions = position_ids(mask)
     ends = torch.tensor(stop, dtype=torch.long, device=device)

@@ -57,7 +57,7 @@ def negative_log_likelihood(
         raise ValueError(f"blocks have the shape {tuple(ids.shape)}; give [number, length] with a length of 2 or more")
     if batch_tokens < 1:
         raise ValueError(f"batch_tokens is {batch_tokens}; write a positive number of tokens")
-    embeddings = model.get_input_embeddings().weight
+    embeddings: Any = model.get_input_embeddings().weight
     if int(ids.min()) < 0 or int(ids.max()) >= model.config.get_text_config().vocab_size:
         raise ValueError(
             f"blocks hold token ids from {int(ids.min())} to {int(ids.max())}; the model has "
