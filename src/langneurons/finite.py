@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
 
 ADVICE = "check the model's snapshot and its adapter, or load the model in another dtype"
 
 
 def check_finite(
-    values: Any, what: str, axes: Sequence[str] = (), names: Sequence[str] | None = None, advice: str = ADVICE
+    values: Any,
+    what: str,
+    axes: Sequence[str] = (),
+    names: Sequence[object] | np.ndarray | None = None,
+    advice: str = ADVICE,
 ) -> None:
     """ValueError, naming the first place, if any of ``values`` (a number, or an array) is NaN or infinite.
 
@@ -25,7 +32,7 @@ def check_finite(
         return
     place = np.unravel_index(int(wrong.argmax()), wrong.shape)
     if axes:
-        shown = [*(names[i] if names is not None and not axis else i for axis, i in enumerate(place))]
+        shown = [*(names[int(i)] if names is not None and not axis else i for axis, i in enumerate(place))]
         where = ", ".join(f"{label} {i}".strip() for label, i in zip(axes, shown, strict=True))
     else:
         where = f"[{', '.join(map(str, place))}]" if place else ""

@@ -5,6 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 
 class Progress:
@@ -18,7 +22,7 @@ class Progress:
         self.total, self.unit, self.label = total, unit, label
         self.count = 0
         self._tenth = 0
-        self._bar = None
+        self._bar: tqdm | None = None
 
     def __enter__(self) -> Progress:
         self._start = time.monotonic()

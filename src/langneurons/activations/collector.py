@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
-from langneurons.activations.kernels import kernel_for, selection_beside
+from langneurons.activations.kernels import Selection, kernel_for, selection_beside
 from langneurons.activations.sketch import BATCH_QUANTUM, BINS, QUANTA, NeuronCounts, carry
 from langneurons.models.neurons import NeuronSites, find_neurons
 from langneurons.progress import Progress
@@ -85,13 +86,20 @@ def count_nothing(
     return NeuronCounts.empty(*shape, batch_percentiles, every, reference_tokens, dtype=dtype)
 
 
-def _decoder(model: torch.nn.Module) -> torch.nn.Module:
+def _decoder(model: torch.nn.Module) -> Any:
     from transformers import PreTrainedModel
 
     return next(module for module in model.modules() if isinstance(module, PreTrainedModel)).base_model
 
 
-def _check(model, decoder, blocks: np.ndarray, percentiles, every: int, reference_tokens: int) -> None:
+def _check(
+    model: torch.nn.Module,
+    decoder: Any,
+    blocks: np.ndarray,
+    percentiles: Sequence[float],
+    every: int,
+    reference_tokens: int,
+) -> None:
     if blocks.ndim != 2 or not blocks.size or not np.issubdtype(blocks.dtype, np.integer):
         raise ValueError(f"blocks are {blocks.dtype} {blocks.shape}; give token ids as integers [blocks, tokens]")
     if model.training:
@@ -111,7 +119,9 @@ def _check(model, decoder, blocks: np.ndarray, percentiles, every: int, referenc
         raise ValueError(f"reference_tokens is {reference_tokens}; write a multiple of the block, {block} tokens")
 
 
-def _fitting_tokens(decoder, sites: NeuronSites, blocks: np.ndarray, percentiles, reference_tokens: int) -> int:
+def _fitting_tokens(
+    decoder: Any, sites: NeuronSites, blocks: np.ndarray, percentiles: Sequence[float], reference_tokens: int
+) -> int:
     """Tokens a pass that need at most half of the memory left beside the counts."""
     weight = decoder.get_input_embeddings().weight
     width, bytes_each = sites.neurons_per_layer, weight.element_size()
@@ -149,7 +159,15 @@ def _batch(blocks: np.ndarray, device: torch.device) -> torch.Tensor:
     return ids.long()
 
 
-def _collect(decoder, sites: NeuronSites, blocks: np.ndarray, size: int, percentiles, every, reference) -> NeuronCounts:
+def _collect(
+    decoder: Any,
+    sites: NeuronSites,
+    blocks: np.ndarray,
+    size: int,
+    percentiles: Sequence[float],
+    every: int,
+    reference: int,
+) -> NeuronCounts:
     """One attempt, with ``size`` blocks per forward pass."""
     device = next(decoder.parameters()).device
     layers = len(sites.layers)
@@ -160,7 +178,7 @@ def _collect(decoder, sites: NeuronSites, blocks: np.ndarray, size: int, percent
     start = 0  # first block of this pass
 
     def hook(layer: int) -> Callable:
-        def count(module, args, output: torch.Tensor) -> None:
+        def count(module: torch.nn.Module, args: tuple, output: torch.Tensor) -> None:
             z = output[..., sites.layers[layer].gate_columns]
             if z.ndim == 2:  # opt's layers flatten blocks and tokens into one dimension
                 z = z.unflatten(0, batch.shape)
@@ -262,7 +280,17 @@ class _Counter:
 class _BatchPercentiles:
     """Sums of each neuron's percentiles within batches of a fixed number of tokens, however the passes cut them."""
 
-    def __init__(self, layers, neurons, device, shape, percentiles, every, reference_tokens, select) -> None:
+    def __init__(
+        self,
+        layers: int,
+        neurons: int,
+        device: torch.device,
+        shape: tuple[int, ...],
+        percentiles: Sequence[float],
+        every: int,
+        reference_tokens: int,
+        select: Selection,
+    ) -> None:
         self.percentiles, self.every, self.select = percentiles, every, select
         self.span = max(1, reference_tokens // shape[1])  # blocks per batch
         self.full = shape[0] // self.span if percentiles else 0  # batches that are full

@@ -13,10 +13,14 @@ the many values next to zero the little that each of them covers.
 from __future__ import annotations
 
 import functools
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from langneurons.activations.sketch import BINS, DTYPES, LOWER, UPPER, ZERO_BIN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _TINY = 2.0**-133  # the least positive bfloat16, and the distance between those next to zero
 _LARGEST = (2 - 2.0**-7) * 2.0**127  # the greatest finite one
@@ -83,7 +87,7 @@ class BFloat16:
         part = np.divide(end - border, end - start, out=np.zeros(border.shape), where=end > start)
         return np.where(thresholds < low, 1.0, np.where(thresholds >= high, 0.0, np.clip(part, 0, 1)))
 
-    def _span(self, bins, minimum, maximum) -> tuple[np.ndarray, ...]:
+    def _span(self, bins: np.ndarray, minimum: np.ndarray, maximum: np.ndarray) -> tuple[np.ndarray, ...]:
         """The least and the greatest value that bin and extremes allow, and where what rounds to them begins, ends."""
         low, high = np.maximum(self.first[bins], minimum), np.minimum(self.last[bins], maximum)
         return low, high, -_upper_border(-low), _upper_border(high)
@@ -102,7 +106,7 @@ def _upper_border(values: np.ndarray) -> np.ndarray:
     return values + np.where(values > 0, outward, np.where(values < 0, inward, 0.0))
 
 
-def _rounded(numbers: np.ndarray, by) -> np.ndarray:
+def _rounded(numbers: np.ndarray, by: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """The bfloat16 value next to each number: ``by`` is numpy.rint (to the nearest) or numpy.floor (downwards)."""
     step = np.maximum(np.ldexp(1.0, np.frexp(np.abs(numbers))[1] - 8), _TINY)
     return by(numbers / step) * step
@@ -113,4 +117,5 @@ def data_type(name: str) -> Float32 | BFloat16:
     """The data type of this name (one of DTYPES); ValueError for another."""
     if name not in DTYPES:
         raise ValueError(f"the counts are of data type {name!r}; collect them in one of {', '.join(DTYPES)}")
-    return {"float32": Float32, "bfloat16": BFloat16}[name]()
+    kinds: dict[str, type[Float32 | BFloat16]] = {"float32": Float32, "bfloat16": BFloat16}
+    return kinds[name]()

@@ -189,10 +189,14 @@ def words_of(z: torch.Tensor) -> tuple[np.ndarray, np.int32]:
 
 def in_threads(work: Callable[[int], None], items: Sequence[int]) -> None:
     """Call ``work`` with each of ``items``, on as many threads as torch has."""
+
+    def in_turn(part: Sequence[int]) -> None:
+        for item in part:
+            work(item)
+
     threads = torch.get_num_threads()
     if threads == 1 or len(items) < 2:
-        for item in items:
-            work(item)
+        in_turn(items)
     else:
-        parts = [items[i::threads] for i in range(threads)]
-        list(_threads(threads).map(lambda part: [work(item) for item in part], parts))
+        for done in [_threads(threads).submit(in_turn, items[i::threads]) for i in range(threads)]:
+            done.result()

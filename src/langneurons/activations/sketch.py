@@ -232,8 +232,9 @@ class NeuronCounts:
             raise ValueError("nothing to merge; give at least one NeuronCounts")
         first = parts[0]
         tokens = sum(part.tokens for part in parts)
-        settings = (first.percentiles, first.every, first.reference_tokens)
-        merged = NeuronCounts.empty(*first.shape, *settings, tokens, first.dtype)
+        merged = NeuronCounts.empty(
+            *first.shape, first.percentiles, first.every, first.reference_tokens, tokens, first.dtype
+        )
         for part in parts:
             merged.add(part)
         return merged

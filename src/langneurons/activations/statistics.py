@@ -109,7 +109,7 @@ def batch_mean(counts: NeuronCounts, q: float) -> np.ndarray:
             f"percentile {q:g} was not collected by batches (collected: {collected}); add it to "
             "activations.batch_percentiles and collect again, or write estimate: exact"
         )
-    if not counts.batches:
+    if not counts.batches or counts.sums is None:
         raise ValueError(
             f"no shard held a full batch of {counts.reference_tokens} tokens; write a smaller "
             "activations.reference_tokens, or a larger corpus.tokens"
@@ -184,7 +184,14 @@ def _percentiles(counts: NeuronCounts, percentiles: Sequence[float], values: Val
     return result.reshape(len(wanted), *counts.shape)
 
 
-def _quantiles(histogram, tokens: int, minimum, maximum, percentiles: list[float], values: Values) -> np.ndarray:
+def _quantiles(
+    histogram: np.ndarray,
+    tokens: int,
+    minimum: np.ndarray,
+    maximum: np.ndarray,
+    percentiles: list[float],
+    values: Values,
+) -> np.ndarray:
     """``[P, R]`` from R histograms of ``tokens`` each and their extremes in z."""
     minimum, maximum = np.asarray(minimum, dtype=np.float64), np.asarray(maximum, dtype=np.float64)
     if values.order is not None:

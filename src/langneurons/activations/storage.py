@@ -42,7 +42,7 @@ def write_counts(path: str | os.PathLike, counts: NeuronCounts, metadata: dict) 
     limbs = counts.moments.reshape(2, len(QUANTA), -1)
     histogram = counts.histogram.reshape(-1, BINS)
     # The histograms hardly repeat a value at a place: splitting their bytes packs better than a dictionary.
-    encoding = {"use_dictionary": ["layer", "neuron", "first_bin"]}
+    encoding: dict[str, Any] = {"use_dictionary": ["layer", "neuron", "first_bin"]}
     encoding["column_encoding"] = {"histogram.list.element": "BYTE_STREAM_SPLIT"}
     facts = {**metadata, **_description(counts), "units": UNITS}
     with parquet_writer(path, schema, KIND, facts, compression_level=6, **encoding) as writer:
@@ -142,19 +142,19 @@ def sum_files(
                 compare(path, {"shards": metadata["shards"]}, {"shards": sorted(wanted)})
             seen[shard] = path
     if wanted is not None:
-        compare(", ".join(map(os.fspath, paths)), {"shards": sorted(seen)}, {"shards": sorted(wanted)})
+        compare(", ".join(os.fspath(path) for path in paths), {"shards": sorted(seen)}, {"shards": sorted(wanted)})
     counts = _room([own for own, _ in read])
     for path, (own, _) in zip(paths, read, strict=True):
         _add_file(path, own, counts)
     return counts, {**common, "shards": sorted(seen)}
 
 
-def _same(path, other, key: str, found, expected) -> None:
+def _same(path: str | os.PathLike, other: str | os.PathLike, key: str, found: object, expected: object) -> None:
     if found != expected:
         raise ValueError(f"{path}: {key} is {found!r}, in {other} it is {expected!r}; merge files of one {key}")
 
 
-def _settings(value):
+def _settings(value: Any) -> Any:
     """Batch percentiles without their number of batches, which adds up."""
     return {k: v for k, v in value.items() if k != "batches"} if isinstance(value, dict) else value
 
@@ -280,8 +280,9 @@ def _add_file(path: str | os.PathLike, own: dict, counts: NeuronCounts) -> None:
                 limbs[moment, :, rows] += columns[name].flatten().to_numpy().reshape(-1, len(QUANTA)).T
             np.minimum(minimum[rows], columns["min"].to_numpy(), out=minimum[rows])
             np.maximum(maximum[rows], columns["max"].to_numpy(), out=maximum[rows])
-            for i, q in enumerate(counts.percentiles):
-                counts.sums.reshape(len(counts.sums), -1)[i, rows] += columns[_batch_column(q)].to_numpy()
+            if counts.sums is not None:
+                for i, q in enumerate(counts.percentiles):
+                    counts.sums.reshape(len(counts.sums), -1)[i, rows] += columns[_batch_column(q)].to_numpy()
             start = rows.stop
     counts.moments = carry(counts.moments)
     counts.tokens += own["tokens"]

@@ -17,7 +17,9 @@ _GPU_VALUES = 2**25
 _SORTED_VALUES = 2**25  # of a selection, at a time
 
 
-def count_on_cpu(z, histogram, moments, minimum, maximum) -> None:
+def count_on_cpu(
+    z: torch.Tensor, histogram: torch.Tensor, moments: torch.Tensor, minimum: torch.Tensor, maximum: torch.Tensor
+) -> None:
     """The ``Kernel`` of a CPU without Numba: torch, in pieces that fit the cache."""
     offsets = torch.arange(0, _CPU_NEURONS * BINS, BINS, dtype=torch.int32)  # where a neuron's bins begin
     table, rounder = bin_table(), torch.full((), ROUNDER, dtype=torch.float64)
@@ -60,7 +62,9 @@ def _counted(part: torch.Tensor, offsets: torch.Tensor, table: torch.Tensor) -> 
     return counts.int()
 
 
-def count_on_gpu(z, histogram, moments, minimum, maximum) -> None:
+def count_on_gpu(
+    z: torch.Tensor, histogram: torch.Tensor, moments: torch.Tensor, minimum: torch.Tensor, maximum: torch.Tensor
+) -> None:
     """The ``Kernel`` of a GPU without Triton: torch, never waiting for the device."""
     neurons = z.shape[1]
     zeros = torch.arange(ZERO_BIN, neurons * BINS, BINS, dtype=torch.int32, device=z.device)

@@ -36,7 +36,9 @@ _CONSTANTS = {
 }
 
 
-def count(z, histogram, moments, minimum, maximum) -> None:
+def count(
+    z: torch.Tensor, histogram: torch.Tensor, moments: torch.Tensor, minimum: torch.Tensor, maximum: torch.Tensor
+) -> None:
     """Count ``z``, ``[tokens, D]``: a ``Kernel`` (see ``kernels``)."""
     if z.dtype == torch.float64:
         z = z.float()

@@ -27,7 +27,9 @@ _STORED = re.compile(re.escape(CHECKSUM.encode()) + rb"\x18\x40([0-9a-f]{64})")
 _CHUNK = 1 << 20
 
 
-def write_parquet(path: str | os.PathLike, table: pa.Table, kind: str, facts: Mapping[str, Any], **options) -> None:
+def write_parquet(
+    path: str | os.PathLike, table: pa.Table, kind: str, facts: Mapping[str, Any], **options: Any
+) -> None:
     """Write a table, whole or not at all, with its facts (see ``langneurons.artifacts.facts``) and checksum.
 
     ``options`` go to ``pyarrow.parquet.ParquetWriter``; the compression is zstd unless they say otherwise. DiskFull if
@@ -39,7 +41,7 @@ def write_parquet(path: str | os.PathLike, table: pa.Table, kind: str, facts: Ma
 
 @contextmanager
 def parquet_writer(
-    path: str | os.PathLike, schema: pa.Schema, kind: str, facts: Mapping[str, Any], **options
+    path: str | os.PathLike, schema: pa.Schema, kind: str, facts: Mapping[str, Any], **options: Any
 ) -> Iterator[pq.ParquetWriter]:
     """As ``write_parquet``, for a table that is written in parts: yields the writer."""
     text = block(kind, facts)

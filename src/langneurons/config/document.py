@@ -40,13 +40,13 @@ are *required*. This page and `workflow/schemas/config.schema.json`, for editors
 """
 
 # Patterns that have a name; any other is shown as it is.
-PATTERNS = {
+PATTERNS: dict[str | None, str] = {
     f"^{LANGUAGE}$": "language code (BCP 47)",
     r"^[0-9a-f]{40}$": "commit (40 hexadecimal digits)",
     r"^\d{8}$": "date (8 digits)",
     sections.KEY: "key of methods",
 }
-KEYS = {sections.KEY: "`a-z`, `0-9`, `.` and `-`", r"^[a-z0-9_]+$": "`a-z`, `0-9` and `_`"}
+KEYS: dict[str | None, str] = {sections.KEY: "`a-z`, `0-9`, `.` and `-`", r"^[a-z0-9_]+$": "`a-z`, `0-9` and `_`"}
 BOUNDS = (("exclusiveMinimum", ">"), ("minimum", "≥"), ("exclusiveMaximum", "<"), ("maximum", "≤"))
 
 
@@ -201,13 +201,11 @@ def _resolve(node: dict, schema: dict) -> dict:
 
 def _model(node: dict) -> type[sections.Section]:
     """The pydantic model that a reference names: it knows the defaults of subsections, which the schema omits."""
-    from langneurons.config import load as config
-
     name = node["$ref"].rsplit("/", 1)[1]
     if "__" in name:  # several sections have one name: those of a registry's entries, each in its own module
         module, _, name = name.replace("__", ".").rpartition(".")
         return getattr(importlib.import_module(module), name)
-    return getattr(sections, name, None) or getattr(config, name)
+    return getattr(sections, name)
 
 
 def _table(rows: list[tuple[str, str, str, str]]) -> str:

@@ -106,7 +106,7 @@ def _advice(error: ErrorDetails) -> str:
     if kind == "list_type" and isinstance(value, (str, int, float)):
         return f"; write [{value}]"
     if kind in ("less_than", "less_than_equal"):
-        limit, number = context.get("lt", context.get("le")), float(value)
+        limit, number = context["lt" if kind == "less_than" else "le"], float(value)
         if limit <= 1 < number <= 100 and number / 100 <= limit:
             return f"; write {number / 100:g} for {number:g} %"
     if kind == "literal_error" and isinstance(value, str):

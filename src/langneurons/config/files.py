@@ -52,9 +52,9 @@ def check_overlays(paths: Iterable[str | os.PathLike]) -> None:
 
     ConfigError also lists what is missing, no file, empty or of another form.
     """
-    paths = [Path(path) for path in paths]
-    check_files(paths)
-    if faults := [fault for path in paths for fault in _form(path)]:
+    files = [Path(path) for path in paths]
+    check_files(files)
+    if faults := [fault for file in files for fault in _form(file)]:
         raise ConfigError(listed(list(dict.fromkeys(faults))))
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field, PrivateAttr, ValidationError
+from pydantic import ValidationError
 
 from langneurons.config.faults import Unknown, explain, key_faults, listed, outside, unknown
 from langneurons.config.needed import Entry, all_entries, entry_at, needed_entries, remove
@@ -15,28 +15,8 @@ from langneurons.config.table_checks import languages_of, table_checks
 from langneurons.corpus.scripts import scripts_of
 from langneurons.methods.base import method_of
 from langneurons.registry import PACKAGES, entries, file_of, load_extensions
-from langneurons.sections import (
-    Activations,
-    Corpus,
-    DirectoryPath,
-    Evaluation,
-    Figures,
-    Finetuning,
-    Interventions,
-    Language,
-    Model,
-    ModelKey,
-    Perplexity,
-    Section,
-    Significance,
-    Statistics,
-    Table,
-    TableKey,
-    Task,
-    Title,
-)
+from langneurons.sections.configuration import Config
 from langneurons.sections.languages import primary
-from langneurons.sections.registered import Registered
 from langneurons.tasks.base import task_of
 
 TAKEN = ("tables", "figures", "report", "logs", "benchmarks")  # directories of results beside those of models
@@ -45,62 +25,6 @@ REMOVABLE = ("models", "methods", "language_sets", "method_groups", "tasks", "fi
 
 class ConfigError(ValueError):
     """All faults of a configuration, one line each: the key's path, what is wrong, what to write."""
-
-
-class Run(Section):
-    models: list[str] = Field(min_length=1, description="Keys of models to run.")
-    tables: list[str] = Field(description="Keys of tables that a run without a target renders.")
-    compare_with_paper: bool = Field(
-        False, description="Also set each of the paper's tables beside the paper's own numbers ({table}_vs_paper)."
-    )
-
-
-class Config(Section):
-    """The whole configuration."""
-
-    extends: str = Field(
-        "config/config.yaml",
-        description="The file whose keys an overlay changes, from the repository's root: config/config.yaml, the "
-        "paper's experiment, or config/base.yaml, which has nothing to run. A key of overlays alone.",
-    )
-    results: DirectoryPath = Field("results", description="Where results are written.")
-    resources: DirectoryPath = Field("resources", description="Where models, corpora and task data are kept.")
-    data: DirectoryPath = Field(
-        "data", description="Directory of the user's own files: {data} in the patterns of source files."
-    )
-    seed: Annotated[int, Field(ge=0)] = Field(42, description="Seed of everything random.")
-    extensions: list[DirectoryPath] = Field(
-        [], description="Python files with methods, tasks, interventions or tables of your own: docs/extending.md."
-    )
-    run: Run = Field(description="What is run.")
-    models: dict[ModelKey, Model] = Field({}, description="Models that can be run, by key.")
-    corpus: Corpus = Field(description="The text.")
-    activations: Activations = Field(default_factory=Activations, description="Counting activations.")
-    statistics: Statistics = Field(default_factory=Statistics, description="Statistics of each neuron, by language.")
-    language_sets: dict[Title, Annotated[list[Language], Field(min_length=2)]] = Field(
-        {}, description="Sets of languages, by key."
-    )
-    methods: dict[ModelKey, Annotated[Section, Registered("methods")]] = Field(
-        {}, description="Ways to identify neurons, by key."
-    )
-    method_groups: dict[Title, dict[Language, ModelKey]] = Field(
-        {}, description="Which method serves which target language, by the name that tables print."
-    )
-    tasks: dict[ModelKey, Task] = Field({}, description="Tasks, by key.")
-    finetuning: dict[ModelKey, Finetuning] = Field({}, description="Fine-tuning on each task, by the task's key.")
-    interventions: Interventions = Field(default_factory=Interventions, description="Test-time interventions.")
-    evaluation: Evaluation = Field(default_factory=Evaluation, description="Evaluation.")
-    perplexity: Perplexity = Field(default_factory=Perplexity, description="Perplexity change.")
-    significance: Significance = Field(default_factory=Significance, description="Intervals and comparisons in tables.")
-    tables: dict[TableKey, Table] = Field({}, description="Tables, by file name.")
-    figures: Figures = Field(default_factory=Figures, description="Figures.")
-
-    _left_out: dict[Entry, list[str]] = PrivateAttr(default_factory=dict)
-
-    @property
-    def left_out(self) -> dict[Entry, list[str]]:
-        """Entries that other sections contradict and that the run does not need, with their faults."""
-        return self._left_out
 
 
 def load_config(raw: dict) -> Config:
@@ -202,8 +126,8 @@ def _cross_checks(config: Config) -> Iterator[tuple[str, str]]:
                 )
     for key, languages in config.language_sets.items():
         yield from outside(languages, corpus, f"language_sets.{key}")
-    for key, method in config.methods.items():
-        yield from method_of(method).checks(key, method, config)
+    for key, spec in config.methods.items():
+        yield from method_of(spec).checks(key, spec, config)
     for name, members in config.method_groups.items():
         for language, method in members.items():
             where = f"method_groups.{name}.{language}"

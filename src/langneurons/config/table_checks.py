@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from typing import TYPE_CHECKING
 
 from langneurons.config.faults import unknown
 from langneurons.methods.base import method_of, method_settings
@@ -11,14 +12,17 @@ from langneurons.registry import entry
 from langneurons.sections.tables import TaskTable
 from langneurons.tables.base import Context
 
+if TYPE_CHECKING:
+    from langneurons.sections.configuration import Config
 
-def languages_of(config, method: str) -> list[str]:
+
+def languages_of(config: Config, method: str) -> list[str]:
     """Languages that a method gives neurons of; none where what it names is unknown."""
     spec = config.methods[method]
     return method_of(spec).languages(spec, config)
 
 
-def table_context(config) -> Context:
+def table_context(config: Config) -> Context:
     """What the entries of tables may ask of the configuration."""
     return Context(
         config=config,
@@ -30,7 +34,7 @@ def table_context(config) -> Context:
     )
 
 
-def table_checks(config) -> Iterator[tuple[str, str]]:
+def table_checks(config: Config) -> Iterator[tuple[str, str]]:
     """(place, what is wrong) of everything in the tables that other sections contradict."""
     context = table_context(config)
     for name, table in config.tables.items():
@@ -43,7 +47,7 @@ def table_checks(config) -> Iterator[tuple[str, str]]:
         yield from entry("tables", table.kind).checks(name, table, context)
 
 
-def _selection(config, method: str) -> dict:
+def _selection(config: Config, method: str) -> dict:
     """All that a method's neurons depend on, in any order of its languages; the method itself where it has none."""
     languages = sorted(languages_of(config, method))
     return method_settings(config.methods[method], config, languages) if languages else {"method": method}

@@ -36,7 +36,8 @@ def write_documents(
     ``facts``: what the file says of itself, ``language`` and ``shard``. ``filled``: how many of the language's shards
     hold text, where that may be fewer than there are; it is a fact too (see :func:`shard_budget`).
     """
-    count, rows = 0, []
+    count = 0
+    rows: list[tuple[str, str]] = []
     facts = dict(facts or {}) | ({} if filled is None else {FILLED: filled})
     with parquet_writer(path, SCHEMA, KIND, facts) as writer:
 

@@ -89,7 +89,7 @@ def pack(
     tokens are unknown.
     """
     encoder = TextEncoder(tokenizer)
-    unknown = encoder.unknown
+    unknown = -1 if encoder.unknown is None else encoder.unknown  # -1: the id of no token
     wanted = {STATISTICS: budget.tokens, HELDOUT: budget.heldout_tokens}
     streams = {split: _Stream(block, tokens) for split, tokens in wanted.items()}
     blocks: dict[str, list[tuple[np.ndarray, int]]] = {STATISTICS: [], HELDOUT: []}

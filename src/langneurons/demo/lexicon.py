@@ -101,9 +101,10 @@ class Lexicon:
 @cache
 def load_lexicon(language: str) -> Lexicon:
     """Read and check ``lexicons/{language}.toml``; ValueError names every fault found."""
-    file = resources.files("langneurons.demo") / "lexicons" / f"{language}.toml"
+    folder = resources.files("langneurons.demo") / "lexicons"
+    file = folder / f"{language}.toml"
     if not file.is_file():
-        known = sorted(p.name[:-5] for p in file.parent.iterdir() if p.name.endswith(".toml"))
+        known = sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".toml"))
         raise ValueError(f"the demo has no lexicon for language '{language}'; it has: {', '.join(known)}")
     return parse_lexicon(language, tomllib.loads(file.read_text(encoding="utf-8")))
 

@@ -6,10 +6,14 @@ import json
 import os
 import random
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from langneurons.files import write_directory_atomically
 from langneurons.models.tokenization import TextEncoder, read_tokenizer
 from langneurons.progress import Progress
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 BOS, EOS, PAD = "<s>", "</s>", "<pad>"
 
@@ -52,7 +56,7 @@ def train_tokenizer(texts: list[str], vocabulary: int, directory: str | os.PathL
     (target / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
-def build_model(settings: dict, seed: int):
+def build_model(settings: dict, seed: int) -> PreTrainedModel:
     """A randomly initialised tiny Llama or Mistral from the keys of a ``source: demo`` model."""
     import torch
 
@@ -89,7 +93,7 @@ def language_weights(languages: list[str], shares: dict[str, float]) -> list[flo
     return [shares[language] if language in shares else left / len(rest) for language in languages]
 
 
-def pretrain(model, documents: dict[str, list[list[int]]], settings: dict, seed: int) -> list[float]:
+def pretrain(model: PreTrainedModel, documents: dict[str, list[list[int]]], settings: dict, seed: int) -> list[float]:
     """Train ``model`` on token lists by language. Returns the losses.
 
     Each step takes ``batch`` blocks of ``block`` tokens at random offsets of the languages' streams, a

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,9 +14,12 @@ from langneurons.models.padding import pad_right
 from langneurons.models.pooling import pooled_logits
 from langneurons.progress import Progress
 
+if TYPE_CHECKING:
+    from langneurons.models.types import LanguageModel
+
 
 @contextmanager
-def inference(model: torch.nn.Module) -> Iterator[None]:
+def inference(model: LanguageModel) -> Iterator[None]:
     """Evaluation mode without gradients; each module's own mode returns afterwards.
 
     The output head gets contiguous input: of the slice that ``logits_to_keep`` makes, torch.matmul would copy a frozen
@@ -59,7 +62,7 @@ def batches_by_length(lengths: Sequence[int], batch_tokens: int) -> list[list[in
 
 
 def classify(
-    model: torch.nn.Module,
+    model: LanguageModel,
     encoded_examples: Sequence[Mapping[str, Any]],
     batch_tokens: int,
     pad_id: int,

@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
+from typing import TYPE_CHECKING, cast
 
 import pyarrow as pa
 
@@ -20,17 +21,20 @@ from langneurons.interventions.hook import intervene
 from langneurons.interventions.values import intervention_values
 from langneurons.methods.mask import NeuronMask
 
+if TYPE_CHECKING:
+    from langneurons.models.types import LanguageModel
+
 
 def intervention(
-    model,
+    model: LanguageModel,
     model_path: str | os.PathLike,
     condition: Condition,
-    mask: str | None,
+    mask: str | os.PathLike | None,
     statistics: Mapping[str, str | os.PathLike],
     site: str | None,
     expected_statistics: Mapping[str, Mapping] | None = None,
     method_settings: Mapping | None = None,
-):
+) -> tuple[contextlib.AbstractContextManager, int]:
     """A context manager for the condition's intervention on ``model``, and how many neurons it changes.
 
     ``model_path``: the snapshot that ``model`` was loaded from. ``none`` gives a context that does nothing and 0
@@ -45,16 +49,19 @@ def intervention(
     value, method = split_intervention(condition.intervention)
     if method is None:
         return contextlib.nullcontext(), 0
+    # With a method there are a mask and a site.
     sites, digest = find_neurons(model), snapshot_digest(model_path)
     said = {"method": method, "model_key": condition.model, "model": digest}
-    found = NeuronMask.read(mask, said | ({"settings": method_settings} if method_settings else {}))
+    found = NeuronMask.read(
+        cast("str | os.PathLike", mask), said | ({"settings": method_settings} if method_settings else {})
+    )
     found.check_model(len(sites.layers), sites.neurons_per_layer, digest)
     neurons = found.neurons(condition.language)
     expected = {"language": condition.language, "model_key": condition.model, "model": digest}
     key, _ = find(value)
     facts = {name: expected | dict((expected_statistics or {}).get(name, {})) for name in statistics}
     values = intervention_values(value, statistics, neurons, facts)
-    return intervene(model, neurons, values, site, operation(key).apply), found.count(condition.language)
+    return intervene(model, neurons, values, cast(str, site), operation(key).apply), found.count(condition.language)
 
 
 def write_condition(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -12,12 +13,15 @@ from langneurons.models.padding import pad_left
 from langneurons.models.pooling import position_ids
 from langneurons.progress import Progress
 
+if TYPE_CHECKING:
+    from langneurons.models.types import LanguageModel
+
 _LOOK = 4
 """Tokens between two looks at which rows have ended: a look waits for the device."""
 
 
 def generate_answers(
-    model: torch.nn.Module,
+    model: LanguageModel,
     prompts: Sequence[Sequence[int]],
     max_new_tokens: int,
     eos_ids: Iterable[int],
@@ -62,11 +66,11 @@ def _until(tokens: list[int], stop: list[int]) -> list[int]:
 
 
 def _generate(
-    model: torch.nn.Module, ids: torch.Tensor, mask: torch.Tensor, max_new_tokens: int, stop: list[int], pad_id: int
+    model: LanguageModel, ids: torch.Tensor, mask: torch.Tensor, max_new_tokens: int, stop: list[int], pad_id: int
 ) -> tuple[list[list[int]], list[float]]:
     """Greedy tokens of one left-padded batch; what follows a row's EOS has no meaning. And a number of each row that is
     not finite if a best logit of it was not: NaN and infinity are the best where there are any."""
-    device = model.get_input_embeddings().weight.device
+    device: Any = model.get_input_embeddings().weight.device
     ids, mask = ids.to(device), mask.to(device)
     positions = position_ids(mask)
     ends = torch.tensor(stop, dtype=torch.long, device=device)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,6 +15,9 @@ from langneurons.evaluation.classification import inference
 from langneurons.finite import check_finite
 from langneurons.methods.mask import NeuronMask
 from langneurons.progress import Progress
+
+if TYPE_CHECKING:
+    from langneurons.models.types import LanguageModel
 
 KEYS = ("model", "method")
 """Columns of a perplexity file that say what it is of: keys of the configuration."""
@@ -35,7 +38,7 @@ COLUMNS = (
 
 
 def negative_log_likelihood(
-    model: torch.nn.Module,
+    model: LanguageModel,
     blocks: np.ndarray | torch.Tensor,
     batch_tokens: int,
     what: str = "negative log-likelihood",
@@ -54,7 +57,7 @@ def negative_log_likelihood(
         raise ValueError(f"blocks have the shape {tuple(ids.shape)}; give [number, length] with a length of 2 or more")
     if batch_tokens < 1:
         raise ValueError(f"batch_tokens is {batch_tokens}; write a positive number of tokens")
-    embeddings = model.get_input_embeddings().weight
+    embeddings: Any = model.get_input_embeddings().weight
     if int(ids.min()) < 0 or int(ids.max()) >= model.config.get_text_config().vocab_size:
         raise ValueError(
             f"blocks hold token ids from {int(ids.min())} to {int(ids.max())}; the model has "
@@ -114,7 +117,7 @@ def perplexity_rows(
             where = f"perplexity of {language}"
             before = _perplexity(nats / tokens, where)
             after = _perplexity(changed / tokens, f"{where} with the neurons of {source} zero")
-            values = (language, source, neurons[source], tokens, text_bytes[language])
+            values: tuple = (language, source, neurons[source], tokens, text_bytes[language])
             values += (before, after, after - before, nats / size, changed / size)
             rows.append(dict(zip(COLUMNS, values, strict=True)))
     return rows
@@ -136,7 +139,7 @@ def write_perplexity(path: str | os.PathLike, rows: Sequence[Mapping[str, Any]],
 
 
 def measure_changes(
-    model: torch.nn.Module,
+    model: LanguageModel,
     model_path: str | os.PathLike,
     mask: NeuronMask,
     texts: Mapping[str, tuple[np.ndarray, np.ndarray]],

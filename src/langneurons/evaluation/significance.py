@@ -10,12 +10,15 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from langneurons.evaluation.scoring import Scoring
 from langneurons.experiment.condition import Condition, condition_facts
+
+if TYPE_CHECKING:
+    Scores = Sequence[float] | np.ndarray
 
 PREDICTIONS = "predictions"
 RESAMPLES = 10_000
@@ -62,8 +65,8 @@ def wilson(correct: int, total: int, level: float = 0.95) -> tuple[float, float]
 
 
 def cluster_bootstrap(
-    scores: Sequence[float],
-    clusters: Sequence,
+    scores: Scores,
+    clusters: Sequence | np.ndarray,
     level: float = 0.95,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -102,7 +105,7 @@ def mcnemar(a_correct: Sequence[bool], b_correct: Sequence[bool]) -> float:
 
 
 def paired_bootstrap(
-    scores_a: Sequence[float], scores_b: Sequence[float], clusters: Sequence, resamples: int = RESAMPLES, seed: int = 0
+    scores_a: Scores, scores_b: Scores, clusters: Sequence | np.ndarray, resamples: int = RESAMPLES, seed: int = 0
 ) -> float:
     """Two-sided p-value of the mean difference of two conditions on the same examples, [examples] each.
 
@@ -232,7 +235,7 @@ def _scores(predictions: Predictions, metric: str) -> np.ndarray:
     return predictions.scores[metric]
 
 
-def _checked(scores: Sequence[float]) -> np.ndarray:
+def _checked(scores: Scores) -> np.ndarray:
     values = np.asarray(scores, dtype=float)
     if values.ndim != 1 or not values.size:
         raise ValueError(f"scores have the shape {values.shape}; give one of each example, and at least one")
@@ -241,7 +244,7 @@ def _checked(scores: Sequence[float]) -> np.ndarray:
     return values
 
 
-def _by_cluster(values: np.ndarray, clusters: Sequence) -> tuple[np.ndarray, np.ndarray]:
+def _by_cluster(values: np.ndarray, clusters: Sequence | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Sum and number of the values of each cluster, both [clusters], the clusters sorted."""
     if len(clusters) != len(values):
         raise ValueError(f"{len(values)} scores in {len(clusters)} clusters' places; give a cluster to each score")
@@ -249,7 +252,7 @@ def _by_cluster(values: np.ndarray, clusters: Sequence) -> tuple[np.ndarray, np.
     return np.bincount(which, weights=values), np.bincount(which).astype(float)
 
 
-def _bootstrap(sums: np.ndarray, sizes: np.ndarray, level: float, resamples: int, seed: int):
+def _bootstrap(sums: np.ndarray, sizes: np.ndarray, level: float, resamples: int, seed: int) -> Any:
     """scipy's percentile bootstrap of sum of ``sums`` / sum of ``sizes``, drawing clusters."""
     from scipy.stats import bootstrap
 

@@ -32,8 +32,9 @@ def own_files(config: Config) -> list[Own]:
     """Every file or directory of the user's that ``run`` needs, as the keys and their paths; each once, in order."""
     found: dict[Own, None] = {}
     for model in _models(config):
-        if config.models[model].source == "files":
-            found[f"models.{model}.path", config.models[model].path] = None
+        snapshot = config.models[model]
+        if snapshot.source == "files":
+            found[f"models.{model}.path", snapshot.path] = None
     if config.corpus.source == "files":
         needed = needed_languages(config)
         found |= {corpus_file(config, language): None for language in config.corpus.languages if language in needed}

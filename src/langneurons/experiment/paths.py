@@ -15,12 +15,6 @@ class Roots(Protocol):
     results: str
     resources: str
 
-    def stage_of(self, path: str) -> str:
-        """The directory below a model's that a file lies in: ``neurons``, ``statistics``, ...; "" for other files."""
-        inside = PurePath(path).is_relative_to(self.results)
-        parts = PurePath(path).relative_to(self.results).parts if inside else ()
-        return parts[1] if len(parts) > 2 else ""
-
 
 def condition_of(path: str) -> Condition:
     """The condition whose metrics or predictions ``path`` is; ValueError for a path of another form."""

@@ -107,8 +107,8 @@ def report_tables(config: Config) -> dict[str, tuple[str | None, dict[str, Any] 
     found: dict[str, tuple[str | None, dict[str, Any] | None]] = {}
     for name in config.run.tables:
         section = config.tables[name]
-        of_task = isinstance(section, TaskTable)
-        found[name] = section.kind, scoring_of(config.tasks[section.task]).plain() if of_task else None
+        scoring = scoring_of(config.tasks[section.task]).plain() if isinstance(section, TaskTable) else None
+        found[name] = section.kind, scoring
         if name in compared_tables(config):
             found[f"{name}_vs_paper"] = None, None
     return found

@@ -32,7 +32,8 @@ def task_entries(config: Config, task: str) -> list[tuple[str, str]]:
 
 def demo_examples(config: Config, task: str, split: str) -> int:
     """How many examples the miniature world's split has."""
-    return getattr(config.tasks[task].demo, split)
+    section: Any = config.tasks[task]  # of the entry's own type
+    return getattr(section.demo, split)
 
 
 def hub_source(config: Config, task: str, language: str, split: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ The code that it prints gives the workflow's own numbers without this library: i
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from langneurons.registry import entry
 
@@ -130,7 +130,7 @@ def _code(metadata: Mapping, base: str) -> list[str]:
     ]
 
 
-def _names(modules) -> str:
+def _names(modules: Iterable[str]) -> str:
     """`a`, `b` and `c`."""
     names = [f"`{module}`" for module in modules]
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

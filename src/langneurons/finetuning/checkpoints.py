@@ -43,7 +43,7 @@ def identity(model: nn.Module, dataset: datasets.Dataset, settings: dict) -> str
             whole = tensor.requires_grad or name.endswith(".neurons")
             part = tensor.flatten() if whole else tensor.flatten()[:256]
             digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-            digest.update(part.cpu().contiguous().view(torch.uint8).numpy())
+            digest.update(part.cpu().contiguous().view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

@@ -34,7 +34,8 @@ def read_curve(path: str | os.PathLike, expected: Mapping[str, str] | None = Non
     curve = []
     for number, row in enumerate(rows, 2):
         try:
-            values = {name: float(row[name]) for name in COLUMNS[1:-1]} | {"step": int(row["step"])}
+            values: dict[str, float | None] = {name: float(row[name]) for name in COLUMNS[1:-1]}
+            values["step"] = int(row["step"])
             values["validation_loss"] = float(row["validation_loss"]) if row["validation_loss"] else None
         except ValueError:
             raise ValueError(f"{path}: line {number} holds what is no number; fine-tune again") from None

@@ -104,10 +104,10 @@ def finetune(
 
     task, tokenizer = entry("tasks", data.kind), load_tokenizer(base.path)
     training, validation = _examples(data, tokenizer, settings["validation"])
-    model = load_base(base.path, quantization=base.quantization, dtype=base.dtype, **task.HEAD.loading())
+    loaded = load_base(base.path, quantization=base.quantization, dtype=base.dtype, **task.HEAD.loading())
     digest = snapshot_digest(base.path)
-    targets = default_targets(model) if base.attention_targets is None else base.attention_targets
-    rows, found = _neurons(model, digest, base.key, finetuning, mask)
+    targets = default_targets(loaded) if base.attention_targets is None else base.attention_targets
+    rows, found = _neurons(loaded, digest, base.key, finetuning, mask)
     metadata = {
         "base_model": base.key,
         "base_digest": digest,
@@ -125,7 +125,7 @@ def finetune(
         **found,
     }
     model = add_lora(
-        model,
+        loaded,
         settings["rank"],
         settings["alpha"],
         targets,

@@ -12,16 +12,26 @@ modules, and ``LoraVariant``, which has the last word on a layer's weights and o
 from __future__ import annotations
 
 import functools
+from typing import TYPE_CHECKING, Any
 
 import torch
-from peft.tuners.lora.layer import Linear, LoraLayer, LoraVariant
+from peft.tuners.lora.layer import Linear, LoraVariant
 from torch import nn
+
+if TYPE_CHECKING:
+    from peft import LoraConfig
+
+    _Layer = Linear
+else:
+    _Layer = object  # put before either of PEFT's linear layers
 
 SIDES = ("rows", "columns")
 
 
 class RowLinear(nn.Linear):
     """The rows of a lora_B that exist: weight ``[n, r]``, zero at first; ``neurons``: their places in the output."""
+
+    neurons: torch.Tensor
 
     def __init__(self, r: int, neurons: torch.Tensor, device: torch.device, dtype: torch.dtype) -> None:
         super().__init__(r, len(neurons), bias=False, device=device, dtype=dtype)
@@ -33,6 +43,8 @@ class RowLinear(nn.Linear):
 class ColumnLinear(nn.Linear):
     """The columns of a lora_A that exist: weight ``[r, n]``; ``neurons``: their places in the input."""
 
+    neurons: torch.Tensor
+
     def __init__(self, neurons: torch.Tensor, r: int, device: torch.device, dtype: torch.dtype) -> None:
         super().__init__(len(neurons), r, bias=False, device=device, dtype=dtype)
         self.register_buffer("neurons", neurons.to(device), persistent=False)
@@ -43,16 +55,18 @@ class ColumnLinear(nn.Linear):
 
 
 class _Variant(LoraVariant):
+    """``module`` is a ``MaskedLayer``, where PEFT has its own layers."""
+
     @staticmethod
-    def merge_safe(module: LoraLayer, active_adapter: str, orig_weight: torch.Tensor) -> torch.Tensor:
+    def merge_safe(module: Any, active_adapter: str, orig_weight: torch.Tensor) -> torch.Tensor:
         return orig_weight + module.get_delta_weight(active_adapter).to(orig_weight.dtype)
 
     @staticmethod
-    def merge_unsafe(module: LoraLayer, active_adapter: str, orig_weight: torch.Tensor) -> None:
+    def merge_unsafe(module: Any, active_adapter: str, orig_weight: torch.Tensor) -> None:
         orig_weight.data += module.get_delta_weight(active_adapter).to(orig_weight.dtype)
 
     @staticmethod
-    def unmerge(module: LoraLayer, active_adapter: str, orig_weight: torch.Tensor) -> torch.Tensor:
+    def unmerge(module: Any, active_adapter: str, orig_weight: torch.Tensor) -> torch.Tensor:
         return orig_weight.data - module.get_delta_weight(active_adapter).to(orig_weight.dtype)
 
 
@@ -60,12 +74,12 @@ class RowVariant(_Variant):
     """Adds ``scaling * (x A^T) B_rows^T`` at the rows' positions of the output."""
 
     @staticmethod
-    def init(module: LoraLayer, adapter_name: str, **kwargs) -> None:
+    def init(module: Any, adapter_name: str, **kwargs: Any) -> None:
         dense = module.lora_B[adapter_name].weight  # [out, r], made by PEFT and given up here
         module.lora_B[adapter_name] = RowLinear(dense.shape[1], module.neurons, dense.device, dense.dtype)
 
     @staticmethod
-    def forward(module: LoraLayer, active_adapter: str, x: torch.Tensor, result: torch.Tensor, **kwargs):
+    def forward(module: Any, active_adapter: str, x: torch.Tensor, result: torch.Tensor, **kwargs: Any) -> torch.Tensor:
         b = module.lora_B[active_adapter]
         delta = _delta(module, active_adapter, x, result)  # [..., n]
         dtype = torch.promote_types(result.dtype, delta.dtype)
@@ -77,17 +91,19 @@ class ColumnVariant(_Variant):
     """Adds ``scaling * (x_columns A_columns^T) B^T`` to the output."""
 
     @staticmethod
-    def init(module: LoraLayer, adapter_name: str, **kwargs) -> None:
+    def init(module: Any, adapter_name: str, **kwargs: Any) -> None:
         dense = module.lora_A[adapter_name].weight  # [r, in]
         module.lora_A[adapter_name] = ColumnLinear(module.neurons, len(dense), dense.device, dense.dtype)
 
     @staticmethod
-    def forward(module: LoraLayer, active_adapter: str, x: torch.Tensor, result: torch.Tensor, **kwargs):
+    def forward(module: Any, active_adapter: str, x: torch.Tensor, result: torch.Tensor, **kwargs: Any) -> torch.Tensor:
         return result + _delta(module, active_adapter, x, result)
 
 
-def _delta(module: LoraLayer, adapter: str, x: torch.Tensor, result: torch.Tensor) -> torch.Tensor:
+def _delta(module: MaskedLayer, adapter: str, x: torch.Tensor, result: torch.Tensor) -> torch.Tensor:
     """``scaling * x A^T B^T``: by way of A, or, where there are fewer neurons than ranks, of their small product."""
+    a: Any
+    b: Any
     a, b, scaling = module.lora_A[adapter], module.lora_B[adapter], module.scaling[adapter]
     x = module.lora_dropout[adapter](x)
     if len(module.neurons) < a.out_features:
@@ -98,7 +114,7 @@ def _delta(module: LoraLayer, adapter: str, x: torch.Tensor, result: torch.Tenso
     return delta.to(result.dtype) if module.rounds_delta and not torch.is_autocast_enabled() else delta
 
 
-class MaskedLayer:
+class MaskedLayer(_Layer):
     """What the masked layers share, over either of PEFT's linear layers.
 
     ``side``: ``"rows"`` where the neurons are outputs, ``"columns"`` where they are inputs. ``neurons``: their places,
@@ -107,25 +123,29 @@ class MaskedLayer:
 
     # PEFT's dense layer rounds to the output's type after the update is added, its 4-bit layer before: so do these.
     rounds_delta = False
+    side: str
+    neurons: torch.Tensor
 
-    def __init__(self, base_layer: nn.Module, adapter_name: str, side: str, neurons: torch.Tensor, **kwargs) -> None:
+    def __init__(
+        self, base_layer: nn.Module, adapter_name: str, side: str, neurons: torch.Tensor, **kwargs: Any
+    ) -> None:
         # PEFT's constructor already builds A and B, so these must be known before nn.Module's own set-up.
         self.__dict__.update(side=side, neurons=neurons)
         super().__init__(base_layer, adapter_name, **kwargs)
 
-    def resolve_lora_variant(self, *, config, **kwargs) -> LoraVariant:
+    def resolve_lora_variant(self, *, config: LoraConfig, **kwargs: Any) -> LoraVariant:
         return RowVariant() if self.side == "rows" else ColumnVariant()
 
     def dense_a(self, adapter_name: str) -> torch.Tensor:
         """lora_A in full, ``[r, in_features]``: zero in the columns that do not exist."""
-        a = self.lora_A[adapter_name]
+        a: Any = self.lora_A[adapter_name]
         if self.side == "rows":
             return a.weight
         return a.weight.new_zeros(a.out_features, self.in_features).index_copy(1, a.neurons, a.weight)
 
     def dense_b(self, adapter_name: str) -> torch.Tensor:
         """lora_B in full, ``[out_features, r]``: zero in the rows that do not exist."""
-        b = self.lora_B[adapter_name]
+        b: Any = self.lora_B[adapter_name]
         if self.side == "columns":
             return b.weight
         return b.weight.new_zeros(self.out_features, b.in_features).index_copy(0, b.neurons, b.weight)
@@ -140,7 +160,7 @@ class MaskedLinear(MaskedLayer, Linear):
 
 
 @functools.cache
-def _masked_linear_4bit() -> type[nn.Module]:
+def _masked_linear_4bit() -> type[MaskedLayer]:
     from peft.tuners.lora.bnb import Linear4bit  # imports bitsandbytes
 
     class MaskedLinear4bit(MaskedLayer, Linear4bit):
@@ -152,14 +172,19 @@ def _masked_linear_4bit() -> type[nn.Module]:
 
 
 def masked_layer(
-    masked: dict[str, tuple[str, torch.Tensor]], target: nn.Module, adapter_name: str, *, target_name: str, **kwargs
+    masked: dict[str, tuple[str, torch.Tensor]],
+    target: nn.Module,
+    adapter_name: str,
+    *,
+    target_name: str,
+    **kwargs: Any,
 ) -> nn.Module | None:
     """PEFT asks this for every target: a masked layer for those of ``masked`` (full name -> side and neurons), None,
     which sends it on to PEFT's own layers, for the rest. ValueError for a module neither dense nor 4-bit."""
     if target_name not in masked:
         return None
     if type(target) is nn.Linear:
-        layer_class = MaskedLinear
+        layer_class: type[MaskedLayer] = MaskedLinear
     elif type(target).__name__ == "Linear4bit":
         layer_class = _masked_linear_4bit()
     else:

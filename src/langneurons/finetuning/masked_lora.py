@@ -10,7 +10,7 @@ import functools
 import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -67,10 +67,14 @@ def add_lora(
     alpha = int(alpha) if float(alpha).is_integer() else float(alpha)
     masked = _neurons_by_module(model, rows or {}, tuple(targets))
     config = LoraConfig(
-        r=rank, lora_alpha=alpha, target_modules=[*attention, *masked], task_type=task_type, bias="none"
+        r=rank,
+        lora_alpha=alpha,  # type: ignore[arg-type]  # PEFT takes any number
+        target_modules=[*attention, *masked],
+        task_type=task_type,
+        bias="none",
     )
     # PEFT asks this for every target; None sends a target on to PEFT's own layers.
-    config._register_custom_module({nn.Linear: functools.partial(masked_layer, masked)})
+    config._register_custom_module({nn.Linear: functools.partial(masked_layer, masked)})  # type: ignore[dict-item]  # called as a class is
     peft_model = get_peft_model(model, config)
     _draw(peft_model, seed)
     _train_heads_in_float32(peft_model)
@@ -118,10 +122,11 @@ def _draw(peft_model: PeftModel, seed: int) -> None:
     """Draw every lora_A from the seed and its module's name: independent of the device, the mask and the order."""
     for name, module in peft_model.named_modules():
         if isinstance(module, LoraLayer):
-            weight = module.lora_A[ADAPTER].weight
+            weight: Any = module.lora_A[ADAPTER].weight
+            width: Any = module.in_features
             digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
             generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
-            whole = torch.empty(len(weight), module.in_features)  # [r, in], also where a mask keeps some columns
+            whole = torch.empty(len(weight), width)  # [r, in], also where a mask keeps some columns
             drawn = nn.init.kaiming_uniform_(whole, a=math.sqrt(5), generator=generator)
             if isinstance(module, MaskedLayer) and module.side == "columns":
                 drawn = drawn[:, module.neurons]

@@ -17,6 +17,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
@@ -31,6 +33,13 @@ from langneurons.finetuning.checkpoints import (
 )
 from langneurons.progress import Progress
 from langneurons.tasks.encoding import IGNORED
+
+if TYPE_CHECKING:
+    import datasets
+    from transformers import Trainer as _Trainer
+    from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+else:
+    _Trainer = object  # transformers' Trainer imports slowly: ``trainer_class`` adds it where it is needed
 
 IDS = "example_ids"
 
@@ -67,20 +76,23 @@ def items(labels: torch.Tensor) -> int:
     return labels.numel() if labels.ndim == 1 else int((labels[:, 1:] != IGNORED).sum())
 
 
-class AdapterSteps:
+class AdapterSteps(_Trainer):
     """What ``trainer_class`` puts before the Trainer's own methods.
 
     ``identity``, ``sampler`` (or None) and ``micro_batch``, the examples of a forward pass, are set after construction;
     the model's loss must be a mean over ``items``.
     """
 
+    model: nn.Module
     identity: str
     sampler: EpochSampler | None = None
     micro_batch: int
 
-    def training_step(self, model, inputs, num_items_in_batch=None):
+    def training_step(
+        self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | int | None = None
+    ) -> torch.Tensor:
         model.train()
-        ids = inputs.get(IDS)
+        ids: Any = inputs.get(IDS)
         inputs = self._prepare_inputs({name: value for name, value in inputs.items() if name != IDS})
         loss = None
         while loss is None:
@@ -99,7 +111,7 @@ class AdapterSteps:
             )
         return loss
 
-    def _backward(self, model, inputs):
+    def _backward(self, model: nn.Module, inputs: dict[str, Any]) -> torch.Tensor:
         """Add the gradients of the batch's mean loss, part by part; return that loss."""
         labels = inputs["labels"]
         if self.micro_batch >= len(labels):
@@ -118,7 +130,7 @@ class AdapterSteps:
                 total += loss.detach()
         return total
 
-    def _halve(self, model) -> None:
+    def _halve(self, model: nn.Module) -> None:
         self.micro_batch = -(-self.micro_batch // 2)
         logger.warning(
             "out of memory: from step %d on, %d examples per forward pass, gradients added up over the batch",
@@ -130,7 +142,9 @@ class AdapterSteps:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def validation_loss(self, model, dataset, collator, batch_size: int) -> float:
+    def validation_loss(
+        self, model: nn.Module, dataset: datasets.Dataset, collator: Callable, batch_size: int
+    ) -> float:
         """Mean loss over ``items`` of all of ``dataset``, in the precision of training."""
         was_training, total, seen = model.training, 0.0, 0
         model.eval()
@@ -143,10 +157,10 @@ class AdapterSteps:
         model.train(was_training)
         return total / max(1, seen)
 
-    def _get_train_sampler(self, *args, **kwargs):
+    def _get_train_sampler(self, *args: Any, **kwargs: Any) -> torch.utils.data.Sampler | None:
         return self.sampler or super()._get_train_sampler(*args, **kwargs)
 
-    def _save_checkpoint(self, model, trial):
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         """Save what trains, the optimiser, the schedule and the random states; the mark of a whole one last."""
         for name, parameter in trainable_parameters(self.model).items():
             if not torch.isfinite(parameter).all():
@@ -155,7 +169,7 @@ class AdapterSteps:
                     f"{self._get_learning_rate():g}; the last good checkpoint stays. Lower finetuning's "
                     "learning_rate"
                 )
-        target = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        target = Path(cast(str, self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
         whole = False
         try:
             with telling_of_a_full_disk(target, "a checkpoint", "the one before it stays"):
@@ -166,17 +180,17 @@ class AdapterSteps:
             if not whole:
                 shutil.rmtree(target, ignore_errors=True)
 
-    def _save(self, output_dir=None, state_dict=None):
+    def _save(self, output_dir: Any = None, state_dict: dict | None = None) -> None:
         save_trainable(self.model, output_dir)
 
-    def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         checkpoint = Path(resume_from_checkpoint)
         load_trainable(model or self.model, checkpoint)
         self.micro_batch = mark(checkpoint)["micro_batch"]
 
 
 @functools.cache
-def trainer_class():
+def trainer_class() -> type[AdapterSteps]:
     """The Trainer with ``AdapterSteps``: a class made when it is first needed, since transformers imports slowly."""
     from transformers import Trainer
 
@@ -184,22 +198,31 @@ def trainer_class():
 
 
 def run_callback(
-    trainer,
+    trainer: AdapterSteps,
     stop: int,
     steps_per_epoch: int,
     done: Progress,
     stopped: Stopped,
     validate: Callable[[nn.Module], float] | None,
-):
+) -> TrainerCallback:
     """Stops after step ``stop``, or when a signal asks, validates after every epoch and reports how far it is."""
     from transformers import TrainerCallback
 
     class Run(TrainerCallback):
-        def on_epoch_begin(self, args, state, control, **kwargs):
+        def on_epoch_begin(
+            self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+        ) -> None:
             if trainer.sampler is not None:
                 trainer.sampler.epoch = state.global_step // steps_per_epoch
 
-        def on_step_end(self, args, state, control, model=None, **kwargs):
+        def on_step_end(
+            self,
+            args: TrainingArguments,
+            state: TrainerState,
+            control: TrainerControl,
+            model: Any = None,
+            **kwargs: Any,
+        ) -> None:
             done()
             # Here, before a checkpoint of this step: so that a resumed run has the epoch's validation too.
             if validate is not None and state.global_step % steps_per_epoch == 0:
@@ -224,7 +247,7 @@ def stopping_on_request() -> Iterator[Stopped]:
         yield stopped  # only the main thread receives signals
         return
 
-    def note(number, frame):
+    def note(number: int, frame: FrameType | None) -> None:
         stopped.by = number
 
     before = signal.signal(signal.SIGTERM, note)

@@ -38,6 +38,10 @@ from langneurons.progress import Progress
 
 if TYPE_CHECKING:
     import datasets
+    from peft import PeftModel
+    from transformers import TrainingArguments
+
+    from langneurons.finetuning.trainer import AdapterSteps
 
 
 class Trained(NamedTuple):
@@ -87,7 +91,7 @@ class Execution:
 
 
 def train(
-    model: nn.Module,
+    model: PeftModel,
     train_dataset: datasets.Dataset,
     collator: Callable[[list[dict]], dict[str, torch.Tensor]],
     output_dir_for_checkpoints: str | os.PathLike,
@@ -158,7 +162,7 @@ def train(
 
 
 def _checked_run(
-    model: nn.Module,
+    model: PeftModel,
     train_dataset: datasets.Dataset,
     checkpoints: str | os.PathLike,
     settings: TrainingSettings,
@@ -177,7 +181,9 @@ def _checked_run(
     return run, run_directory(checkpoints, run)
 
 
-def _arguments(model: nn.Module, directory: Path, settings: TrainingSettings, execution: Execution):
+def _arguments(
+    model: PeftModel, directory: Path, settings: TrainingSettings, execution: Execution
+) -> TrainingArguments:
     from transformers import TrainingArguments
 
     device, recompute = next(model.parameters()).device, execution.gradient_checkpointing
@@ -214,7 +220,7 @@ def _arguments(model: nn.Module, directory: Path, settings: TrainingSettings, ex
     return arguments
 
 
-def _silence(trainer) -> None:
+def _silence(trainer: AdapterSteps) -> None:
     from transformers import PrinterCallback
 
     trainer.remove_callback(PrinterCallback)
@@ -241,13 +247,14 @@ def _deterministic() -> Iterator[None]:
     """PyTorch's deterministic kernels where it has them, as they were before afterwards."""
     enabled = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    fill = torch.utils.deterministic.fill_uninitialized_memory
+    deterministic: Any = torch.utils.deterministic  # its attribute is a property of the module's class
+    fill = deterministic.fill_uninitialized_memory
     if torch.cuda.is_available():
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    deterministic.fill_uninitialized_memory = False
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
-        torch.utils.deterministic.fill_uninitialized_memory = fill
+        deterministic.fill_uninitialized_memory = fill

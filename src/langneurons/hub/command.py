@@ -38,7 +38,7 @@ def describe(kind: str, name: str, branch: str = "main") -> dict[str, Any]:
         hf_raise_for_status(answer)
     described = as_json(answer, name)
     commit = described.get("sha") if isinstance(described, dict) else None
-    if not isinstance(commit, str) or not re.fullmatch(r"[0-9a-f]{40}", commit):
+    if not isinstance(described, dict) or not isinstance(commit, str) or not re.fullmatch(r"[0-9a-f]{40}", commit):
         raise ValueError(f"{name}: the Hub's answer has no commit of {branch}; check HF_ENDPOINT, or try again later")
     return described
 

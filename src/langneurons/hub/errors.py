@@ -9,6 +9,10 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import httpx2
 
 
 @contextlib.contextmanager
@@ -61,7 +65,7 @@ def _told(error: Exception) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
-def _where(error) -> str:
+def _where(error: httpx2.RequestError) -> str:
     """The address that was asked for, without its query: a signed one is as good as a token while it lasts."""
     return str(error.request.url.copy_with(query=None))
 
@@ -88,7 +92,7 @@ def api(kind: str, name: str, what: str, revision: str, folder: str | None = Non
     return f"{constants.ENDPOINT}/api/{kind}s/{name}/{what}/{urllib.parse.quote(revision, safe='')}{within}"
 
 
-def as_json(answer, what: str) -> object:
+def as_json(answer: httpx2.Response, what: str) -> object:
     """What an answer says; ValueError where that is no JSON, as a page of a proxy or of a login."""
     try:
         return answer.json()

@@ -11,8 +11,12 @@ import time
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from langneurons.hub.errors import as_json, check_settings
+
+if TYPE_CHECKING:
+    import httpx2
 
 WAITS = (1, 2, 4, 8, 16, 32)  # seconds between tries that brought nothing new
 LONGEST_WAIT = 600  # seconds; a Hub that asks for more is not waited for
@@ -24,7 +28,7 @@ GONE = Path(".snakemake/langneurons_no_network")
 GONE_UNTRIED, GONE_UNWAITED = 60, 600  # seconds
 
 
-def timeout():
+def timeout() -> httpx2.Timeout:
     import httpx2
 
     return httpx2.Timeout(TIMEOUT, connect=min(CONNECT, TIMEOUT))
@@ -43,7 +47,7 @@ def is_transient(error: Exception) -> bool:
     )
 
 
-def unreachable(error: Exception) -> bool:
+def unreachable(error: BaseException | None) -> bool:
     """Whether nothing was reached at all: no name, no connection, no proxy, or a client that is set offline."""
     import httpx2
     from huggingface_hub.errors import OfflineModeIsEnabled
@@ -79,10 +83,10 @@ class Retries:
             if error is not None and unreachable(error):
                 _write_gone()
             raise error or ValueError(f"{self.what}: the Hub sends nothing of it; try again later")
-        seconds = WAITS[max(0, self.fruitless - 1)]
+        seconds: float = WAITS[max(0, self.fruitless - 1)]
         response = getattr(error, "response", None)
         asked = _asked_for(response.headers) if response is not None else None
-        if asked is not None and asked > LONGEST_WAIT:
+        if error is not None and asked is not None and asked > LONGEST_WAIT:
             raise error
         seconds = seconds if asked is None else asked
         said = f"{type(error).__name__}" if response is None else f"the Hub answers {response.status_code}"
@@ -109,7 +113,7 @@ def _write_gone() -> None:
         GONE.touch()
 
 
-def ask(url: str, what: str):
+def ask(url: str, what: str) -> httpx2.Response:
     """The answer to a request of the Hub, repeated where that helps. The Hub's own errors pass."""
     import httpx2
     from huggingface_hub.errors import HfHubHTTPError
@@ -122,7 +126,7 @@ def ask(url: str, what: str):
             retries.wait(error, brought=False)
 
 
-def ask_once(url: str, method: str = "GET"):
+def ask_once(url: str, method: str = "GET") -> httpx2.Response:
     """As :func:`ask`, once. Another host than the Hub's gets no token, nor does one that it redirects to."""
     from huggingface_hub import constants, get_session
     from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
@@ -161,7 +165,7 @@ def pages(url: str, what: str) -> Iterator[list[dict]]:
         url = urllib.parse.urljoin(str(answer.url), link) if link else ""
 
 
-def _asked_for(headers) -> float | None:
+def _asked_for(headers: httpx2.Headers) -> float | None:
     """Seconds that an answer asks to wait: Retry-After (seconds or a date), or the Hub's own rate limit."""
     from huggingface_hub.utils import parse_ratelimit_headers
 

@@ -107,7 +107,7 @@ def _changer(
     source = torch.from_numpy(np.array(values, dtype=np.float64))
     placed: dict[tuple[torch.device, torch.dtype], tuple[torch.Tensor, torch.Tensor]] = {}
 
-    def change(_module, inputs, output):
+    def change(_module: torch.nn.Module, inputs: tuple, output: torch.Tensor) -> torch.Tensor:
         key = (output.device, output.dtype)
         if key not in placed:
             wide = output.dtype if apply is None else _computed_in(output.dtype)

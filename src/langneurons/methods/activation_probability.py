@@ -10,14 +10,15 @@ from pydantic import Field
 
 from langneurons.config.faults import outside
 from langneurons.methods.base import Inputs, number_selected
-from langneurons.sections import base
 from langneurons.sections.base import Language, Percentile, Share
+from langneurons.sections.methods import MethodSection
 
 if TYPE_CHECKING:
     import numpy as np
 
     from langneurons.methods.mask import Entries
     from langneurons.methods.sources import Sources
+    from langneurons.sections.configuration import Config
 
 ENTRY_OF = "methods"
 PER_LANGUAGE = True
@@ -27,7 +28,7 @@ SPREAD = True
 log = logging.getLogger(__name__)
 
 
-class Section(base.Section):
+class Section(MethodSection):
     """Activation probability: neurons that exceed a percentile of activations most often, by language."""
 
     kind: Literal["activation_probability"]
@@ -39,15 +40,15 @@ class Section(base.Section):
     top_fraction: Share = Field(0.00125, description="Share of the model's neurons selected for each language.")
 
 
-def languages(section: Section, config: Any) -> list[str]:
+def languages(section: Section, config: Config) -> list[str]:
     return list(section.languages)
 
 
-def inputs(section: Section, config: Any, languages: Sequence[str]) -> Inputs:
+def inputs(section: Section, config: Config, languages: Sequence[str]) -> Inputs:
     return Inputs(counts=list(languages))
 
 
-def settings(section: Section, config: Any, languages: Sequence[str]) -> dict[str, Any]:
+def settings(section: Section, config: Config, languages: Sequence[str]) -> dict[str, Any]:
     return section.model_dump(exclude={"kind", "languages"})
 
 
@@ -55,7 +56,7 @@ def matched_to(section: Section) -> None:
     return None
 
 
-def checks(key: str, section: Section, config: Any) -> Iterator[tuple[str, str]]:
+def checks(key: str, section: Section, config: Config) -> Iterator[tuple[str, str]]:
     yield from outside(section.languages, config.corpus.languages, f"methods.{key}.languages")
     if section.threshold == "batch_mean" and section.percentile not in config.activations.batch_percentiles:
         yield (
@@ -80,6 +81,7 @@ def _relevance(sources: Sources, language: str, settings: Mapping[str, Any]) -> 
     from langneurons.finite import check_finite
 
     counts, percentile = sources.counts(language), settings["percentile"]
+    thresholds: np.ndarray | float
     if settings["threshold"] == "batch_mean":
         thresholds = statistics.batch_mean(counts, percentile)
     elif settings["threshold"] == "layer":

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from langneurons.experiment.paths import paths_of
 from langneurons.registry import entry
-from langneurons.sections.base import Section
 
 if TYPE_CHECKING:
     from langneurons.methods.mask import Entries
     from langneurons.methods.sources import Sources
+    from langneurons.sections.configuration import Config
+    from langneurons.sections.methods import MethodSection
 
 JOB_FUNCTIONS = ("select",)
 """What jobs call of an entry: the code that a mask's bytes come from."""
@@ -34,7 +35,7 @@ class Method(Protocol):
     """The members of an entry."""
 
     ENTRY_OF: ClassVar[str]
-    Section: ClassVar[type[Section]]
+    Section: ClassVar[type[MethodSection]]
     """The method's keys in the configuration; its docstring says what it selects."""
     PER_LANGUAGE: ClassVar[bool]
     """Whether a language's neurons depend on no other language's text: each is then identified by itself."""
@@ -44,15 +45,15 @@ class Method(Protocol):
     """Whether ``details`` hold, by language, ``spread``, ``sampling_noise`` and ``degenerate`` of its scores."""
 
     @staticmethod
-    def languages(section: Any, config: Any) -> list[str]:
+    def languages(section: Any, config: Config) -> list[str]:
         """Languages that it gives neurons of, in order; none where what the section names is unknown."""
 
     @staticmethod
-    def inputs(section: Any, config: Any, languages: Sequence[str]) -> Inputs:
+    def inputs(section: Any, config: Config, languages: Sequence[str]) -> Inputs:
         """What is read to identify the neurons of these of its languages."""
 
     @staticmethod
-    def settings(section: Any, config: Any, languages: Sequence[str]) -> dict[str, Any]:
+    def settings(section: Any, config: Config, languages: Sequence[str]) -> dict[str, Any]:
         """All that the neurons of ``languages`` depend on beside these and the kind, as plain values of JSON."""
 
     @staticmethod
@@ -60,7 +61,7 @@ class Method(Protocol):
         """The method group whose numbers of neurons a control copies; None for a method that is no control."""
 
     @staticmethod
-    def checks(key: str, section: Any, config: Any) -> Iterator[tuple[str, str]]:
+    def checks(key: str, section: Any, config: Config) -> Iterator[tuple[str, str]]:
         """(place, what is wrong) of everything in ``methods.<key>`` that other sections contradict."""
 
     @staticmethod
@@ -72,12 +73,12 @@ class Method(Protocol):
         """
 
 
-def method_of(section: Section) -> Any:
+def method_of(section: MethodSection) -> Any:
     """The entry that a section of ``methods`` is of."""
-    return entry("methods", section.kind)  # type: ignore[attr-defined]
+    return entry("methods", section.kind)
 
 
-def masks(config: Any, method: str, languages: Sequence[str] | None = None) -> list[str]:
+def masks(config: Config, method: str, languages: Sequence[str] | None = None) -> list[str]:
     """The masks of ``method`` that hold the neurons of these of its languages; all of them by default.
 
     A mask is one file and one job: ``method/language`` of a method that is ``PER_LANGUAGE``, else ``method``.
@@ -89,20 +90,20 @@ def masks(config: Any, method: str, languages: Sequence[str] | None = None) -> l
     return [f"{method}/{language}" for language in chosen]
 
 
-def mask_files(config: Any, model: str, method: str, languages: Sequence[str] | None = None) -> list[str]:
+def mask_files(config: Config, model: str, method: str, languages: Sequence[str] | None = None) -> list[str]:
     """The files of ``masks``, of one model."""
     return [paths_of(config).neurons(model, mask) for mask in masks(config, method, languages)]
 
 
-def half_mask_files(config: Any, model: str, method: str, half: str) -> list[str]:
+def half_mask_files(config: Config, model: str, method: str, half: str) -> list[str]:
     """The files of a method's masks on half of the shards; ``half`` is even or odd."""
     return [paths_of(config).half_neurons(model, mask, half) for mask in masks(config, method)]
 
 
-def method_settings(section: Section, config: Any, languages: Sequence[str]) -> dict[str, Any]:
+def method_settings(section: MethodSection, config: Config, languages: Sequence[str]) -> dict[str, Any]:
     """All that the neurons of ``languages`` depend on: kind, languages, and the method's own settings."""
     own = method_of(section).settings(section, config, languages)
-    return {"kind": section.kind, "languages": list(languages), **own}  # type: ignore[attr-defined]
+    return {"kind": section.kind, "languages": list(languages), **own}
 
 
 def number_selected(top_fraction: float, neurons: int) -> int:

@@ -15,14 +15,15 @@ from pydantic import Field
 
 from langneurons.config.faults import unknown
 from langneurons.methods.base import Inputs, number_selected
-from langneurons.sections import base
 from langneurons.sections.base import Share
+from langneurons.sections.methods import MethodSection
 
 if TYPE_CHECKING:
     import numpy as np
 
     from langneurons.methods.mask import Entries
     from langneurons.methods.sources import Sources
+    from langneurons.sections.configuration import Config
 
 ENTRY_OF = "methods"
 PER_LANGUAGE = False
@@ -32,7 +33,7 @@ SPREAD = False
 log = logging.getLogger(__name__)
 
 
-class Section(base.Section):
+class Section(MethodSection):
     """LAPE: neurons whose activation is concentrated on few languages of a set."""
 
     kind: Literal["lape"]
@@ -43,15 +44,15 @@ class Section(base.Section):
     )
 
 
-def languages(section: Section, config: Any) -> list[str]:
+def languages(section: Section, config: Config) -> list[str]:
     return list(config.corpus.languages if section.set is None else config.language_sets.get(section.set, []))
 
 
-def inputs(section: Section, config: Any, languages: Sequence[str]) -> Inputs:
+def inputs(section: Section, config: Config, languages: Sequence[str]) -> Inputs:
     return Inputs(counts=list(languages))
 
 
-def settings(section: Section, config: Any, languages: Sequence[str]) -> dict[str, Any]:
+def settings(section: Section, config: Config, languages: Sequence[str]) -> dict[str, Any]:
     return section.model_dump(exclude={"kind", "set"})
 
 
@@ -59,7 +60,7 @@ def matched_to(section: Section) -> None:
     return None
 
 
-def checks(key: str, section: Section, config: Any) -> Iterator[tuple[str, str]]:
+def checks(key: str, section: Section, config: Config) -> Iterator[tuple[str, str]]:
     if section.set is not None and section.set not in config.language_sets:
         yield f"methods.{key}.set", unknown(section.set, list(config.language_sets), "language set")
 

@@ -124,11 +124,12 @@ class NeuronMask:
             for language in self.languages
             for layer, indices in self.neurons(language).items()
         ]
+        none = [np.empty(0)]
         columns = {
-            "layer": pa.array(np.concatenate([np.full(len(p[2]), p[1], np.int32) for p in parts] or [[]]), pa.int32()),
-            "neuron": pa.array(np.concatenate([p[2] for p in parts] or [[]]), pa.int32()),
+            "layer": pa.array(np.concatenate([np.full(len(p[2]), p[1], np.int32) for p in parts] or none), pa.int32()),
+            "neuron": pa.array(np.concatenate([p[2] for p in parts] or none), pa.int32()),
             "language": pa.array([p[0] for p in parts for _ in p[2]], pa.string()),
-            "score": pa.array(np.concatenate([p[3] for p in parts] or [[]]), pa.float64()),
+            "score": pa.array(np.concatenate([p[3] for p in parts] or none), pa.float64()),
         }
         own = json.loads(_to_json({name: getattr(self, name) for name in _FACTS}))
         write_parquet(path, pa.table(columns), KIND, {**own, "half": None, **facts, "units": UNITS})
@@ -259,7 +260,7 @@ def _to_json(facts: dict) -> bytes:
         raise ValueError(f"mask {facts['method']}: details cannot be written ({error})") from None
 
 
-def _plain(value: object):
+def _plain(value: object) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):

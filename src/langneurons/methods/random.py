@@ -10,13 +10,14 @@ from pydantic import Field
 
 from langneurons.config.faults import unknown
 from langneurons.methods.base import Inputs, method_of
-from langneurons.sections import base
+from langneurons.sections.methods import MethodSection
 
 if TYPE_CHECKING:
     import numpy as np
 
     from langneurons.methods.mask import Entries
     from langneurons.methods.sources import Sources
+    from langneurons.sections.configuration import Config
 
 ENTRY_OF = "methods"
 PER_LANGUAGE = True
@@ -24,7 +25,7 @@ COUNTS = False
 SPREAD = False
 
 
-class Section(base.Section):
+class Section(MethodSection):
     """Random neurons: a control, with as many neurons per layer and language as other methods found."""
 
     kind: Literal["random"]
@@ -34,18 +35,18 @@ class Section(base.Section):
     seed: Annotated[int, Field(ge=0)] = Field(0, description="Seed of the draw.")
 
 
-def languages(section: Section, config: Any) -> list[str]:
+def languages(section: Section, config: Config) -> list[str]:
     return list(config.method_groups.get(section.matched_to, {}))
 
 
-def inputs(section: Section, config: Any, languages: Sequence[str]) -> Inputs:
+def inputs(section: Section, config: Config, languages: Sequence[str]) -> Inputs:
     masks: dict[str, list[str]] = {}
     for language in languages:
         masks.setdefault(config.method_groups[section.matched_to][language], []).append(language)
     return Inputs(masks=dict(sorted(masks.items())))
 
 
-def settings(section: Section, config: Any, languages: Sequence[str]) -> dict[str, Any]:
+def settings(section: Section, config: Config, languages: Sequence[str]) -> dict[str, Any]:
     members = config.method_groups[section.matched_to]
     return {"seed": section.seed, "references": {language: members[language] for language in languages}}
 
@@ -54,7 +55,7 @@ def matched_to(section: Section) -> str:
     return section.matched_to
 
 
-def checks(key: str, section: Section, config: Any) -> Iterator[tuple[str, str]]:
+def checks(key: str, section: Section, config: Config) -> Iterator[tuple[str, str]]:
     where, group = f"methods.{key}", section.matched_to
     if group not in config.method_groups:
         yield f"{where}.matched_to", unknown(group, list(config.method_groups), "method group")

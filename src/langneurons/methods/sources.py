@@ -44,14 +44,15 @@ class Sources:
         """``[L, D]``, share of the language's tokens at which each neuron is active (z > 0)."""
         from langneurons.activations.storage import read_positive
 
-        active, seen, held = np.int64(0), 0, []
+        active: np.ndarray = np.zeros((), np.int64)
+        seen, held = 0, []
         for path in self._counts[language]:
             positive, tokens, metadata = read_positive(path, self._wanted | {"language": language})
             held += metadata["shards"]
             self._check(path, metadata["model"], positive.shape)
             active, seen = active + positive, seen + tokens
         if self._shards is not None:
-            files = ", ".join(map(os.fspath, self._counts[language]))
+            files = ", ".join(os.fspath(path) for path in self._counts[language])
             compare(files, {"shards": sorted(held)}, {"shards": sorted(self._shards)})
         if not seen:
             raise ValueError(

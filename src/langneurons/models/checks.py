@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langneurons.experiment.condition import PRETRAINED, split_finetuning
 from langneurons.models.architectures import ARCHITECTURES, EXPERT_KEYS, PLACE, Architecture
@@ -20,6 +20,9 @@ from langneurons.models.positions import check_attention, check_positions, check
 from langneurons.models.strict import PREFIXES, check_dtypes, prefixed
 from langneurons.models.token_ids import check_end_of_text, check_token_ids, embedding_rows
 from langneurons.registry import entry as registered
+
+if TYPE_CHECKING:
+    from langneurons.sections.configuration import Config
 
 NEEDED = ("config.json", "tokenizer.json", "tokenizer_config.json")
 HIDDEN = ("hidden_size", "n_embd", "n_embed", "d_model")
@@ -101,7 +104,7 @@ def unusable(snapshots: Mapping[str, tuple[str, Mapping[str, Any]]]) -> list[str
     return lines
 
 
-def needs_of(settings, key: str, finetunings: Mapping[tuple[str, str], list[str]]) -> dict[str, Any]:
+def needs_of(settings: Config, key: str, finetunings: Mapping[tuple[str, str], list[str]]) -> dict[str, Any]:
     """What the configuration's jobs will ask of a model's snapshot, as JSON values, for ``check_files``.
 
     ``finetunings``: (model, task) -> names, as the tables of a run need them.
@@ -139,7 +142,7 @@ def _check_kind(folder: Path, config: Mapping, needs: Mapping[str, Any]) -> None
         )
 
 
-def needs_text(settings, key: str, finetunings: Mapping[tuple[str, str], list[str]]) -> str:
+def needs_text(settings: Config, key: str, finetunings: Mapping[tuple[str, str], list[str]]) -> str:
     """``needs_of`` as JSON."""
     return json.dumps(needs_of(settings, key, finetunings))
 

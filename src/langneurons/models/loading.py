@@ -7,13 +7,17 @@ import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langneurons.artifacts.directories import file_digest, is_sealed, open_directory, seal_directory
 from langneurons.models.checks import architecture_of, check_classifier, check_precision, check_snapshot
 from langneurons.models.headers import read_json, read_tensors
 from langneurons.models.strict import check_dtypes, check_weights, check_whole
 from langneurons.models.tokenization import read_tokenizer
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 KIND = "snapshot"  # of a sealed directory
 _OFFLINE = {"local_files_only": True, "trust_remote_code": False}
@@ -74,7 +78,7 @@ def _digest_of(files: list[Path]) -> str:
     return digest.hexdigest()
 
 
-def load_tokenizer(path: str | os.PathLike):
+def load_tokenizer(path: str | os.PathLike) -> PreTrainedTokenizerBase:
     """The snapshot's fast tokenizer; without a pad token of its own it pads with its end of text.
 
     ValueError for a tokenizer without an end of text; ArtifactError for a sealed one whose bytes have changed.
@@ -122,7 +126,7 @@ def load_base(
     dtype: str = "float32",
     device: str | None = None,
     num_labels: int = 3,
-):
+) -> PreTrainedModel:
     """Load a snapshot as a ``causal`` language model or, with a fresh head, a ``classification`` model.
 
     Weights come from safetensors alone and no code of the snapshot runs. ``nf4`` quantises to 4 bits with
@@ -175,7 +179,7 @@ def load_base(
     return model.eval()
 
 
-def _nf4(dtype):
+def _nf4(dtype: torch.dtype) -> BitsAndBytesConfig:
     from transformers import BitsAndBytesConfig
 
     return BitsAndBytesConfig(
@@ -187,7 +191,7 @@ def _nf4(dtype):
     )
 
 
-def load_shape(path: str | os.PathLike):
+def load_shape(path: str | os.PathLike) -> PreTrainedModel:
     """The snapshot's causal language model without its weights (device ``meta``): its modules and their sizes."""
     import torch
     from transformers import AutoConfig
@@ -200,7 +204,7 @@ def load_shape(path: str | os.PathLike):
         return _model_class(config, "causal")(AutoConfig.from_pretrained(str(folder), **_OFFLINE)).eval()
 
 
-def _model_class(config: dict, task: str):
+def _model_class(config: dict, task: str) -> Any:
     """The class of an architecture. Direct imports where they are known: the Auto classes cost a second."""
     family = config.get("model_type")
     if task not in ("causal", "classification"):
@@ -218,7 +222,7 @@ def _model_class(config: dict, task: str):
     return AutoModelForCausalLM if task == "causal" else AutoModelForSequenceClassification
 
 
-def _keep_unpacked(model) -> None:
+def _keep_unpacked(model: torch.nn.Module) -> None:
     """Keep bitsandbytes from repacking weights in place on CPUs with AVX512_BF16.
 
     The repacked layout crashes on some shapes, gives wrong gradients after an evaluation forward, and

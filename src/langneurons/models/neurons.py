@@ -8,12 +8,13 @@ and ``a = act(z)`` the activation. Which module is which stands in ``langneurons
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from langneurons.models.architectures import ARCHITECTURES, EXPERT_KEYS, PLACE, Architecture
 
 if TYPE_CHECKING:
     from torch import nn
+    from transformers import PreTrainedConfig, PreTrainedModel
 
 
 @dataclass(frozen=True)
@@ -79,10 +80,11 @@ def decoder_layers(model: nn.Module) -> list[nn.Module]:
     kind = pretrained.config.model_type
     if kind not in ARCHITECTURES:
         raise ValueError(_refusal(pretrained))
-    return list(child_of(pretrained.base_model, ARCHITECTURES[kind].layers, kind, "the decoder"))
+    layers: Any = child_of(pretrained.base_model, ARCHITECTURES[kind].layers, kind, "the decoder")  # a ModuleList
+    return list(layers)
 
 
-def pretrained_of(model: nn.Module):
+def pretrained_of(model: nn.Module) -> PreTrainedModel:
     """The transformers model inside ``model``: the outermost one, so a multimodal model goes by its own name."""
     from transformers import PreTrainedModel
 
@@ -92,7 +94,7 @@ def pretrained_of(model: nn.Module):
     raise ValueError(f"{type(model).__name__} holds no transformers model; pass what models.loading.load_base returns")
 
 
-def _width(names: Architecture, config) -> tuple[int, str]:
+def _width(names: Architecture, config: PreTrainedConfig) -> tuple[int, str]:
     """d_ff, and in words where it is from."""
     width = getattr(config, names.width) if names.width else None
     if width is not None:
@@ -131,7 +133,7 @@ def child_of(module: nn.Module, path: str, kind: str, where: str) -> nn.Module:
     return module
 
 
-def _refusal(pretrained: nn.Module) -> str:
+def _refusal(pretrained: PreTrainedModel) -> str:
     """Why a model without an entry is refused: what it is, what its first layer has, and where an entry would go."""
     what = f"model_type {pretrained.config.model_type!r} ({type(pretrained).__name__})"
     found = f"its first layer has {_first_layer(pretrained)}"

@@ -21,9 +21,10 @@ def pooled_logits(
     return _pooled(classifier, input_ids, attention_mask, kwargs)[0]
 
 
-def find_classifier(model: torch.nn.Module) -> torch.nn.Module:
+def find_classifier(model: torch.nn.Module) -> Any:
     """The ``...ForSequenceClassification`` itself, within a PEFT model or not; ValueError if there is none."""
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    outer: Any = model
+    inner = outer.get_base_model() if hasattr(outer, "get_base_model") else outer
     prefix = getattr(inner, "base_model_prefix", "")
     if not hasattr(inner, "score") or not prefix or not hasattr(inner, prefix):
         raise ValueError(
@@ -61,7 +62,7 @@ def _forward(
     if inputs_embeds is not None:
         kwargs["inputs_embeds"] = inputs_embeds
     if attention_mask is None:
-        given = input_ids if input_ids is not None else inputs_embeds
+        given: Any = input_ids if input_ids is not None else inputs_embeds
         attention_mask = torch.ones(given.shape[:2], dtype=torch.long, device=given.device)
     logits, decoded = _pooled(self, input_ids, attention_mask, kwargs)
     loss = None
@@ -78,7 +79,7 @@ def _forward(
 
 
 def _pooled(
-    classifier: torch.nn.Module, input_ids: torch.Tensor | None, attention_mask: torch.Tensor, kwargs: dict[str, Any]
+    classifier: Any, input_ids: torch.Tensor | None, attention_mask: torch.Tensor, kwargs: dict[str, Any]
 ) -> tuple[torch.Tensor, Any]:
     """(logits [batch, labels], the decoder's output)."""
     decoder = getattr(classifier, classifier.base_model_prefix)

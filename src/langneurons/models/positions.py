@@ -8,7 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from langneurons.sections.configuration import Config
 
 # The keys of the number of positions, by model_type; bloom and a falcon with alibi have no such limit.
 POSITIONS = {"bloom": (), "mpt": ("max_seq_len",), "gptj": ("n_positions", "max_position_embeddings")}
@@ -26,7 +29,7 @@ ATTENTION = ("attn_implementation", "_attn_implementation")
 SWITCHED = ("qwen2", "qwen3", "smollm3")  # sliding_window counts only with use_sliding_window
 
 
-def lengths_of(settings, tasks: Collection[str]) -> dict[str, list[int]]:
+def lengths_of(settings: Config, tasks: Collection[str]) -> dict[str, list[int]]:
     """Key of the configuration -> the longest row that it allows, and the tokens that are generated after it."""
     lengths = {"corpus.block": [settings.corpus.block, 0]}
     for task in sorted(tasks):
@@ -145,7 +148,9 @@ def _limits(folder: Path, config: Mapping[str, Any], text: Mapping[str, Any]) ->
         yield positions, f"has {positions} positions ({key} in its config.json)"
 
 
-def _original(text: Mapping[str, Any], rope: Mapping[str, Any], key: str | None, positions: int | None):
+def _original(
+    text: Mapping[str, Any], rope: Mapping[str, Any], key: str | None, positions: int | None
+) -> tuple[str | None, Any]:
     """(key, length) beyond which longrope takes its long factors: the value at the top goes before the one inside."""
     name = "original_max_position_embeddings"
     if text.get(name) is not None:
@@ -188,7 +193,7 @@ def _check_lists(where: str, rope: Mapping[str, Any]) -> None:
         )
 
 
-def _number(value: Any, least: float = -math.inf, above: float = -math.inf) -> bool:
+def _number(value: Any, least: float = -math.inf, above: Any = -math.inf) -> bool:
     """Whether it is a finite number (no truth value) of at least ``least`` and greater than ``above``."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langneurons.models.headers import FLOATS, Tensor
+
+if TYPE_CHECKING:
+    import torch
 
 NEW_HEAD = "score."  # of a classifier: drawn here, and trained in full
 UNUSED_HEAD = ("lm_head.", "model.lm_head.", "embed_out.")  # of the language model, which a classifier does not have
@@ -82,7 +85,7 @@ def check_dtypes(path: str | os.PathLike, tensors: Mapping[str, Tensor], quantiz
         )
 
 
-def check_weights(path: str | os.PathLike, model) -> None:
+def check_weights(path: str | os.PathLike, model: torch.nn.Module) -> None:
     """ValueError for 4-bit weights of another shape than their layer's, and for a parameter that is not finite.
 
     transformers compares the shapes of unquantised weights alone. A sum is finite only where all its terms are.
@@ -110,5 +113,5 @@ def check_weights(path: str | os.PathLike, model) -> None:
                 )
 
 
-def _nested(state) -> list:
+def _nested(state: Any) -> list:
     return [state.offset, state.state2.absmax] if state.nested else []

@@ -83,7 +83,7 @@ class TextEncoder:
             sides = {"lstrip": token.lstrip, "rstrip": token.rstrip, "single_word": token.single_word}
             # Not special itself: so it is read while the special tokens are not.
             found._backend.add_tokens([AddedToken(self.mark(name), normalized=False, special=False, **sides)])
-            found._meant[found._backend.token_to_id(self.mark(name))] = numbers[name]
+            found._meant[found._backend.token_to_id(self.mark(name))] = numbers[name]  # type: ignore[index]  # just added
         return found
 
     @property

@@ -10,12 +10,16 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from langneurons.files import write_atomically
 from langneurons.registry import entry
 from langneurons.report.findings import QUESTION, Tables, findings_of, sentences
 from langneurons.tables.base import Count
 from langneurons.tables.reference import MEANING as BESIDE_THE_PAPER
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 TITLE = "Language-specific neurons and cross-lingual transfer"
 HEADINGS = {
@@ -132,7 +136,7 @@ def _read(sources: str | os.PathLike, name: str) -> str:
     return (Path(sources) / name).read_text(encoding="utf-8")
 
 
-def _environment(sources: str | os.PathLike, escape: bool = True):
+def _environment(sources: str | os.PathLike, escape: bool = True) -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     return Environment(

@@ -15,6 +15,7 @@ import hashlib
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from langneurons.artifacts.format import FORMAT
 from langneurons.registry import OWN, file_of, module_of
@@ -97,8 +98,9 @@ def _job_functions(package: str, job: str | None) -> tuple[str, ...]:
     statements, _ = _module(f"{PACKAGE}.{package}.base")
     if "JOB_FUNCTIONS" not in statements:
         raise FileNotFoundError(f"{PACKAGE}.{package}.base has no JOB_FUNCTIONS")
-    (assignment,) = statements["JOB_FUNCTIONS"]
-    names = ast.literal_eval(assignment.value)  # type: ignore[attr-defined]
+    assignments: list[Any] = statements["JOB_FUNCTIONS"]
+    (assignment,) = assignments
+    names = ast.literal_eval(assignment.value)
     return names if job is None else names[job]
 
 
@@ -111,7 +113,8 @@ def _fact(module: str, name: str, key: str) -> tuple[str, list[tuple[str, str]]]
     statements, _ = _module(module)
     found: list[str] = []
     further = [(module, "")]
-    for table in (node.value for node in statements[name]):  # type: ignore[attr-defined]
+    assignments: list[Any] = statements[name]
+    for table in (node.value for node in assignments):
         for own, value in zip(table.keys, table.values, strict=True):
             if own.value == key:
                 found.append(_digest_of(value))

@@ -128,7 +128,8 @@ class Groups:
 
     def _members(self) -> Iterator[tuple[str, list[Member]]]:
         """Each group's jobs that are to be run: what others depend on comes first."""
-        dag, jobs = self._workflow.dag, {}
+        dag = self._workflow.dag
+        jobs: dict[str, set[Any]] = {}
         for job in dag.needrun_jobs():
             if pattern := self._patterns.get(job.rule.name):
                 jobs.setdefault(pattern.format(**job.wildcards_dict), set()).add(job)

@@ -85,7 +85,7 @@ def stages(config: Config, jobs: Iterable[Planned]) -> list[Stage]:
     for job in jobs:
         row = rows.setdefault(job.rule, Stage(job.rule))
         row.jobs += 1
-        row.slurm |= {job.slurm} - {None}
+        row.slurm |= set() if job.slurm is None else {job.slurm}
         row.gpu_hours += seconds(config, job.rule, job.wildcards) / 3600 if job.gpu else 0.0
         row.disk += disk(config, job.rule, job.wildcards)
     return list(rows.values())
@@ -208,10 +208,11 @@ def _resources(options: dict) -> tuple[Any, dict[str, Any]]:
     return parsed(options.get("default-resources", {})), by_rule
 
 
-def _read(workflow) -> tuple[list[Planned], list[SlurmJob]]:
+def _read(workflow: Any) -> tuple[list[Planned], list[SlurmJob]]:
     dag = workflow.dag
     number: dict[int, int] = {}
-    jobs, slurm = [], []
+    jobs: list[Planned] = []
+    slurm: list[SlurmJob] = []
     for job in sorted((job for job in dag.jobs if dag.needrun(job)), key=lambda job: job.jobid):
         if job.rule.norun:
             continue
@@ -237,7 +238,7 @@ def _read(workflow) -> tuple[list[Planned], list[SlurmJob]]:
     return sorted(jobs, key=lambda job: order[job.rule]), slurm
 
 
-def _asked(group, workflow) -> dict:
+def _asked(group: Any, workflow: Any) -> dict:
     """What a group asks Slurm for: Snakemake's own sum, as for a job that it submits."""
     from snakemake.resources import GroupResources
 

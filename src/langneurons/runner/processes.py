@@ -93,7 +93,9 @@ def end(directory: Path, seconds: float = 20) -> list[Process]:
     Processes that appear meanwhile are ended too. TimeoutError if one is left after twice that time, as where it
     waits for a disk that does not answer.
     """
-    start, sent, ended = time.monotonic(), {}, {}
+    start = time.monotonic()
+    sent: dict[int, signal.Signals] = {}
+    ended: dict[int, Process] = {}
     while left := processes_of(directory):
         passed = time.monotonic() - start
         if passed > 2 * seconds:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 from langneurons.config.load import Config
 from langneurons.experiment.identification import method_languages
@@ -152,7 +153,7 @@ def shard_tokens(config: Config) -> int:
 
 def examples(config: Config, task: str, split: str) -> int:
     """Examples of a task's split: the demo's as configured, else those of the public data set, files too."""
-    section = config.tasks[task]
+    section: Any = config.tasks[task]  # of the entry's own type
     own = section.source == "demo"
     number = getattr(section.demo, split) if own else task_of(section).examples(section, split)
     return min(number, section.limit or number) if split == "test" else number

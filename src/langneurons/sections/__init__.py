@@ -1,7 +1,9 @@
 """The sections of the configuration: every key, its meaning, its range. Imports nothing heavy."""
 
 from langneurons.sections.base import KEY, DirectoryPath, Language, ModelKey, Section, TableKey, Title
+from langneurons.sections.configuration import Config, Run
 from langneurons.sections.corpus import Activations, Corpus, DemoCorpus, FilesCorpus, HubCorpus, Perplexity, Statistics
+from langneurons.sections.methods import Method, MethodSection
 from langneurons.sections.models import DemoModel, FilesModel, HubModel, Model
 from langneurons.sections.tables import Figures, MethodTable, Significance, Table, TableSection, TaskTable
 from langneurons.sections.tasks import DemoTask, Evaluation, Finetuning, HubTask, Interventions, Task, TaskSection
@@ -9,6 +11,7 @@ from langneurons.sections.tasks import DemoTask, Evaluation, Finetuning, HubTask
 __all__ = [
     "KEY",
     "Activations",
+    "Config",
     "Corpus",
     "DemoCorpus",
     "DemoModel",
@@ -24,10 +27,13 @@ __all__ = [
     "HubTask",
     "Interventions",
     "Language",
+    "Method",
+    "MethodSection",
     "MethodTable",
     "Model",
     "ModelKey",
     "Perplexity",
+    "Run",
     "Section",
     "Significance",
     "Statistics",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from string import Formatter
 from typing import Annotated, Any, get_args
 
@@ -158,7 +158,7 @@ RepositoryName = Annotated[str, AfterValidator(_repository)]
 Language = Annotated[str, AfterValidator(_language), Field(json_schema_extra={"pattern": f"^{LANGUAGE}$"})]
 
 
-def fields_of(*needed: str, optional: tuple[str, ...] = ("data",)):
+def fields_of(*needed: str, optional: tuple[str, ...] = ("data",)) -> Callable[[str], str]:
     """A validator: a path's pattern holds the ``needed`` fields in braces, and no others but ``optional``."""
 
     def check(pattern: str) -> str:
@@ -188,7 +188,7 @@ def fields_of(*needed: str, optional: tuple[str, ...] = ("data",)):
 COMMIT = r"^[0-9a-f]{40}$"
 
 
-def commit_check(prefix: str):
+def commit_check(prefix: str) -> Callable[[str, ValidationInfo], str]:
     """A validator: a revision is a commit; if not, say how to get the one to write. ``prefix``: of the name."""
 
     def check(revision: str, info: ValidationInfo) -> str:

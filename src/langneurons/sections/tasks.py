@@ -18,11 +18,13 @@ from langneurons.sections.base import (
 )
 from langneurons.sections.registered import Registered
 
+Split = Literal["train", "test", "validation"]
+
 
 class HubTask(Section):
     repository: RepositoryName = Field(description="Data set repository on the Hub.")
     revision: Commit = Field(description="Commit of the repository.")
-    rows: dict[Literal["train", "test", "validation"], Positive | None] = Field(
+    rows: dict[Split, Positive | None] = Field(
         {}, description="Rows that the file of a split must have at that commit; without one, any number."
     )
 

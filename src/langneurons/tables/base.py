@@ -17,6 +17,8 @@ from langneurons.sections.tables import TableSection
 if TYPE_CHECKING:
     import pandas
 
+    from langneurons.sections.configuration import Config
+
 JOB_FUNCTIONS = ("frame", "text", "caption", "findings", "MEANING")
 """What jobs call of an entry: the code that a table's and the report's bytes come from."""
 
@@ -32,7 +34,7 @@ class Context:
     relevance, whose spread its masks say.
     """
 
-    config: Any
+    config: Config
     languages_of: Callable[[str], Sequence[str]]
     matched_to: Callable[[str], str | None]
     selection_of: Callable[[str], dict]

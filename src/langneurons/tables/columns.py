@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from langneurons.tables.base import Text
 from langneurons.tables.formats import MISSING
@@ -26,7 +26,7 @@ def columns_text(
     return Text(header, body, caption, notes)
 
 
-def _cell(value: object, form: str) -> str:
+def _cell(value: Any, form: str) -> str:
     import pandas as pd
 
     if isinstance(value, str):

@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from langneurons.finite import check_finite
 
@@ -67,7 +67,7 @@ def _heading(intervention: str) -> str:
     return {"none": "No Int", "zero": "Int 0"}.get(intervention, f"Int {intervention.capitalize()}")
 
 
-def _missing(value: object) -> bool:
+def _missing(value: Any) -> bool:
     import pandas as pd
 
     return bool(pd.isna(value))

@@ -99,7 +99,7 @@ def rows(section: Section, context: Context) -> list[ControlRow]:
             controls = controls_of(group, context)
             for language in targets_of(section, context):
 
-                def condition(intervention: str, model=model, language=language) -> Condition:
+                def condition(intervention: str, model: str = model, language: str = language) -> Condition:
                     return Condition(model, section.task, section.finetuning, language, intervention)
 
                 method = context.config.method_groups[group][language]
@@ -200,7 +200,7 @@ def random_controls(
             )
     frame = pd.DataFrame(lines, columns=[c for c in RANDOM_COLUMNS if c in lines[0]])
     for name in ("p_none", "p_random"):
-        frame.insert(frame.columns.get_loc(name) + 1, f"{name}_holm", holm(frame[name].tolist()))
+        frame.insert(list(frame.columns).index(name) + 1, f"{name}_holm", holm(frame[name].tolist()))
     outside = (frame["own"] < frame["random_low"]) | (frame["own"] > frame["random_high"])
     further = (frame["own"] - frame["none"]).abs() > (frame["random_mean"] - frame["none"]).abs()
     frame["differs_from_none"] = _words(frame["p_none_holm"] <= alpha)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
+    from langneurons.models.types import LanguageModel
+    from langneurons.sections.tasks import Split
     from langneurons.tasks.encoding import Encoded
 
 JOB_FUNCTIONS = {
@@ -93,7 +95,7 @@ class Task(Protocol):
         """For ``source: files``: the key of the section and the pattern in it that give the path of a split."""
 
     @staticmethod
-    def hub(section: Any, language: str, split: str) -> HubFile:
+    def hub(section: Any, language: str, split: Split) -> HubFile:
         """For ``source: hub``: the file of a language and split."""
 
     @staticmethod
@@ -143,7 +145,7 @@ class Task(Protocol):
 
     @staticmethod
     def evaluate(
-        model: torch.nn.Module,
+        model: LanguageModel,
         tokenizer: PreTrainedTokenizerBase,
         table: pa.Table,
         language: str,

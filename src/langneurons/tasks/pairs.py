@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
+    from langneurons.models.types import LanguageModel
+
 SEPARATORS = ("spaced_eos", "eos")
 """What stands between premise and hypothesis; the first is the paper's."""
 
@@ -66,7 +68,7 @@ def collate(batch: Sequence[Mapping[str, Any]], pad_id: int) -> dict[str, torch.
 
 
 def classified(
-    model: torch.nn.Module, encoded: Encoded, tokenizer: PreTrainedTokenizerBase, batch_tokens: int, where: str
+    model: LanguageModel, encoded: Encoded, tokenizer: PreTrainedTokenizerBase, batch_tokens: int, where: str
 ) -> Evaluated:
     """Accuracy and predictions of a classifier on encoded pairs (paper, appendix B.1).
 

@@ -52,7 +52,7 @@ def collate(batch: Sequence[Mapping[str, Any]], pad_id: int) -> dict[str, torch.
 
 def answer_text(tokenizer: PreTrainedTokenizerBase, tokens: Iterable[int]) -> str:
     """The text of generated tokens, without special tokens and surrounding white space."""
-    return tokenizer.decode(list(tokens), skip_special_tokens=True).strip()
+    return tokenizer.decode(list(tokens), skip_special_tokens=True).strip()  # type: ignore[union-attr]  # one sequence: one text
 
 
 def _encode(

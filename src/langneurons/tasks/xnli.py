@@ -18,9 +18,10 @@ from langneurons.tasks.pairs import collate, encode, padding_token, reading
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    import torch
     from transformers import PreTrainedTokenizerBase
 
+    from langneurons.models.types import LanguageModel
+    from langneurons.sections.tasks import Split
     from langneurons.tasks.encoding import Encoded
 
 __all__ = ["collate"]
@@ -77,7 +78,7 @@ def file(section: Section, split: str) -> tuple[str, str]:
     return "files.pattern", section.files.pattern
 
 
-def hub(section: Section, language: str, split: str) -> HubFile:
+def hub(section: Section, language: str, split: Split) -> HubFile:
     where = section.hub
     return HubFile(where.repository, where.revision, language, split, where.rows.get(split))
 
@@ -145,7 +146,7 @@ def usage(facts: Mapping[str, Any]) -> list[str]:
 
 
 def evaluate(
-    model: torch.nn.Module,
+    model: LanguageModel,
     tokenizer: PreTrainedTokenizerBase,
     table: pa.Table,
     language: str,

@@ -20,9 +20,10 @@ from langneurons.tasks.questions import COLUMNS
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    import torch
     from transformers import PreTrainedTokenizerBase
 
+    from langneurons.models.types import LanguageModel
+    from langneurons.sections.tasks import Split
     from langneurons.tasks.encoding import Encoded
 
 __all__ = ["COLUMNS", "collate"]
@@ -123,7 +124,8 @@ def file(section: Section, split: str) -> tuple[str, str]:
     return "files.pattern", section.files.pattern
 
 
-def hub(section: Section, language: str, split: str) -> HubFile:
+def hub(section: Section, language: str, split: Split) -> HubFile:
+    stem: Split
     if _from_squad(section, split):
         where, folder, stem = section.squad_hub, "plain_text", "train"
     else:
@@ -196,7 +198,7 @@ def usage(facts: Mapping[str, Any]) -> list[str]:
 
 
 def evaluate(
-    model: torch.nn.Module,
+    model: LanguageModel,
     tokenizer: PreTrainedTokenizerBase,
     table: pa.Table,
     language: str,
