@@ -52,13 +52,11 @@ dag: $(READY)
 unlock: $(READY)
 	$(BIN)/langneurons unlock $(if $(END),--end)
 
-# What is fast, side by side: ratios, since absolute times depend on the machine.
+# What is fast, side by side: ratios with their intervals, since absolute times depend on the machine.
+# make bench QUICK=1: the demo's shapes alone.
 bench: $(READY)
-	$(BIN)/python benchmarks/activations.py
-	$(BIN)/python benchmarks/storage.py
-	$(BIN)/python benchmarks/evaluation.py
-	$(BIN)/python benchmarks/finetuning.py
-	$(BIN)/python benchmarks/loading.py
+	mkdir -p results
+	$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick) --json results/benchmarks.json
 
 # The environment is made again when a pin changes.
 $(READY): pyproject.toml constraints.txt

@@ -7,11 +7,13 @@
 (c) reference: the same pass keeping every layer's z; of each batch mean, standard deviation and seven torch.quantile a
     layer, on the host.
 (d) positives: the same pass counting, of each neuron, the tokens above zero: all that LAPE needs, and no percentile.
+(e) percentiles: (b) with all percentiles of every batch as well.
 
-They take turns within a round, in another order each round, so that a disturbance strikes all of them. The ratios are
-of medians: of wall time on a GPU, on a CPU of this process's CPU time, which other processes disturb less. The wider
-the model, the more its pass outweighs what else is done: the ratios shrink. Peak memory is what a way holds at most
-beyond the model: on a GPU in the runs timed, on a CPU in a process of its own (resident memory).
+They take turns within a round, in another order each round, so that a disturbance strikes all of them. A ratio is the
+median of the rounds' ratios with its interval: of wall time on a GPU, on a CPU of this process's CPU time, which other
+processes disturb less. The wider the model, the more its pass outweighs what else is done: the ratios shrink. Peak
+memory is what a way holds at most beyond the model: on a GPU in the runs timed, on a CPU in a process of its own
+(resident memory).
 ``--memory`` instead runs the collector over tokens and ten times the tokens, each in a process of its own.
 """
 
@@ -20,17 +22,17 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
-import json
 import statistics
 import subprocess
 import sys
-import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
+import shapes
 import torch
+from measuring import Bound, Figure, exact, finish, highest_resident, machine, need_gpu, quiet, ratio, said_of
 
 from langneurons.activations.collector import collect
 from langneurons.models.neurons import find_neurons
@@ -38,58 +40,52 @@ from langneurons.runner.environment import keep_freed_memory
 
 PERCENTILES = (5, 10, 25, 50, 75, 90, 95)
 QUANTILE_LIMIT = 2**24  # torch.quantile refuses larger inputs
-GPU_MEMORY = 2.5 * 2**30  # that the collector may hold beyond the model, at the shape of an 8B model
+GPU_MEMORY = 2.5  # GiB that the collector may hold beyond the model, at the shape of an 8B model
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A Llama, the blocks it reads, and what the ratios should be."""
+    """A Llama, the blocks it reads, the ways that are measured, and the targets of ratios of two of them."""
 
     config: dict
     block: int
     batch: int  # blocks a pass
     batches: int
-    overhead: float  # (b)/(a), at most
-    gain: float  # (c)/(b), at least
+    targets: dict[tuple[str, str], tuple[Bound, float]]
+    dtype: torch.dtype = torch.float32
+
+    @property
+    def ways(self) -> list[str]:
+        return list(dict.fromkeys(["bare", "collector", *(way for pair in self.targets for way in pair)]))
 
 
-def _config(layers: int, hidden: int, neurons: int, heads: int, key_value_heads: int, vocabulary: int) -> dict:
-    return {
-        "num_hidden_layers": layers,
-        "hidden_size": hidden,
-        "intermediate_size": neurons,
-        "num_attention_heads": heads,
-        "num_key_value_heads": key_value_heads,
-        "vocab_size": vocabulary,
-        "max_position_embeddings": 2048,
-    }
+def _targets(overhead: float, gain: float | None = None, percentiles: float | None = None) -> dict:
+    found = {("collector", "bare"): ("at most", overhead)}
+    found |= {("reference", "collector"): ("at least", gain)} if gain else {}
+    return found | ({("percentiles", "bare"): ("at most", percentiles)} if percentiles else {})
 
 
+SMOL = shapes.SMOLLM2 | {"num_hidden_layers": 6}
 SHAPES = {
-    "demo": Shape(_config(3, 128, 256, 4, 2, 4096), 64, 64, 8, 1.25, 2.5),
-    "small": Shape(_config(4, 256, 1024, 8, 4, 8192), 128, 16, 3, 1.25, 2.5),
-    "wide": Shape(_config(6, 512, 1536, 8, 4, 8192), 256, 8, 2, 1.25, 2.5),
-    "llama-3.1-8b": Shape(_config(32, 4096, 14336, 32, 8, 128256), 512, 16, 4, 1.10, 4.0),
+    "demo": Shape(shapes.DEMO, 64, 64, 8, _targets(1.15, 2.5)),
+    "smollm2-bfloat16": Shape(SMOL, 512, 2, 2, _targets(1.25, percentiles=1.6), torch.bfloat16),
+    "smollm2-float32": Shape(SMOL, 512, 2, 2, _targets(1.10)),
+    "llama-3.1-8b-cut": Shape(shapes.LLAMA_8B_CUT, 512, 2, 1, _targets(1.10), torch.bfloat16),
+    "llama-3.1-8b": Shape(shapes.LLAMA_8B, 512, 16, 4, _targets(1.10, 4.0), torch.bfloat16),
 }
-SHAPES_OF = {"cpu": ["demo", "small"], "cuda": ["llama-3.1-8b"]}
+SHAPES_OF = {"cpu": ["demo", "smollm2-bfloat16", "smollm2-float32"], "cuda": ["llama-3.1-8b"]}
 
 
 def build(shape: Shape, device: str) -> torch.nn.Module:
-    """Random weights, made on the device: bfloat16 on a GPU, float32 on a CPU."""
+    """A Llama of random weights."""
     from transformers.models.llama import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
         **shape.config, tie_word_embeddings=False, initializer_range=shape.config["hidden_size"] ** -0.5
     )
     config._attn_implementation = "sdpa"
-    torch.manual_seed(0)
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.bfloat16 if device == "cuda" else torch.float32)
-    try:
-        with torch.device(device):
-            return LlamaForCausalLM(config).eval()
-    finally:
-        torch.set_default_dtype(before)
+    with shapes.made_in(shape.dtype, device):
+        return LlamaForCausalLM(config).eval()
 
 
 def blocks_of(shape: Shape, batches: int) -> np.ndarray:
@@ -160,17 +156,20 @@ def reference(model: torch.nn.Module, blocks: np.ndarray, batch: int) -> np.ndar
     return sums / (len(blocks) // batch)
 
 
-def ways_of(model: torch.nn.Module, shape: Shape, blocks: np.ndarray) -> dict:
-    return {
+def ways_of(model: torch.nn.Module, shape: Shape, blocks: np.ndarray) -> dict[str, Callable]:
+    tokens = shape.batch * shape.block
+    ways = {
         "bare": lambda: forward(model, blocks, shape.batch),
-        "collector": lambda: collect(model, blocks, shape.batch * shape.block),
+        "collector": lambda: collect(model, blocks, tokens),
         "reference": lambda: reference(model, blocks, shape.batch),
         "positives": lambda: positives(model, blocks, shape.batch),
+        "percentiles": lambda: collect(model, blocks, tokens, PERCENTILES, 1, shape.block * (2048 // shape.block)),
     }
+    return {way: ways[way] for way in shape.ways}
 
 
-def compare(name: str, device: str, rounds: int) -> dict:
-    """Measure and print one shape; what was found."""
+def compare(name: str, device: str, rounds: int) -> tuple[list[Figure], dict]:
+    """Measure and print one shape: its ratios, and all that was measured."""
     shape = SHAPES[name]
     model = build(shape, device)
     blocks = blocks_of(shape, shape.batches)
@@ -181,7 +180,7 @@ def compare(name: str, device: str, rounds: int) -> dict:
     extra = dict.fromkeys(ways, 0)
     for way in ways:
         if device == "cpu" or way != "reference":
-            ways[way]()  # warm: allocators, and on a GPU compilation
+            ways[way]()  # warm: allocators and compilation
     gc.collect()
     for turn in range(rounds):
         order = list(ways)
@@ -192,33 +191,20 @@ def compare(name: str, device: str, rounds: int) -> dict:
             extra[way] = max(extra[way], highest)
     if device == "cpu":
         extra = {way: in_a_process(name, device, way, shape.batches) for way in ways}
-    medians = {way: statistics.median(values) for way, values in taken.items()}
-    print(f"  {'way':10s} {'median s':>9s} {'from':>8s} {'to':>8s} {'wall s':>8s} {'/ bare':>7s} {'peak MiB':>9s}")
-    for way, median in medians.items():
+    print(f"  {'way':12s} {'median s':>9s} {'from':>8s} {'to':>8s} {'wall s':>8s} {'peak MiB':>9s}")
+    for way, seconds in taken.items():
         print(
-            f"  {way:10s} {median:9.3f} {min(taken[way]):8.3f} {max(taken[way]):8.3f} "
-            f"{statistics.median(walls[way]):8.3f} {median / medians['bare']:7.3f} {extra[way] / 2**20:9.1f}"
+            f"  {way:12s} {statistics.median(seconds):9.3f} {min(seconds):8.3f} {max(seconds):8.3f} "
+            f"{statistics.median(walls[way]):8.3f} {extra[way] / 2**20:9.1f}"
         )
-    overhead, gain = medians["collector"] / medians["bare"], medians["reference"] / medians["collector"]
-    kept = overhead <= shape.overhead and gain >= shape.gain
-    print(f"  collector / bare      {overhead:6.3f}  (target: at most {shape.overhead})")
-    print(f"  reference / collector {gain:6.2f}  (target: at least {shape.gain})")
+    figures = [
+        ratio(f"{name}: {one} / {other}", taken[one], taken[other], *target)
+        for (one, other), target in shape.targets.items()
+    ]
     if device == "cuda":
-        kept &= extra["collector"] <= GPU_MEMORY
-        print(f"  collector's peak      {extra['collector'] / 2**30:6.2f} GiB (target: at most {GPU_MEMORY / 2**30})")
-    print(f"  {'kept' if kept else 'MISSED'}")
-    return {
-        "shape": name,
-        "device": device,
-        "tokens": int(blocks.size),
-        "seconds": taken,
-        "wall_seconds": walls,
-        "peak_bytes": extra,
-        "collector_over_bare": overhead,
-        "reference_over_collector": gain,
-        "positives_over_bare": medians["positives"] / medians["bare"],
-        "kept": bool(kept),
-    }
+        figures.append(exact(f"{name}: collector's peak, GiB", extra["collector"] / 2**30, "at most", GPU_MEMORY))
+    found = {"device": device, "tokens": int(blocks.size), "dtype": str(shape.dtype)}
+    return figures, found | {"seconds": taken, "wall_seconds": walls, "peak_bytes": extra}
 
 
 def timed(way, device: str) -> tuple[float, float, int]:
@@ -235,25 +221,6 @@ def timed(way, device: str) -> tuple[float, float, int]:
     return wall, cpu, torch.cuda.max_memory_allocated() - before if device == "cuda" else 0
 
 
-class _Watch(threading.Thread):
-    """The highest resident memory of this process while it runs, looked at every 2 ms."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.highest = 0
-        self.over = threading.Event()
-
-    def run(self) -> None:
-        while not self.over.wait(0.002):
-            self.highest = max(self.highest, resident())
-
-
-def resident() -> int:
-    """Bytes of this process in memory."""
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * 4096
-
-
 def peak(name: str, device: str, way: str, batches: int) -> int:
     """Bytes that a way holds at most beyond the model, over ``batches`` batches; on a CPU, beyond one bare pass."""
     shape = SHAPES[name]
@@ -264,13 +231,7 @@ def peak(name: str, device: str, way: str, batches: int) -> int:
         return timed(ways[way], device)[2]
     if way != "bare":
         forward(model, blocks[: shape.batch], shape.batch)
-    before = resident()
-    watch = _Watch()
-    watch.start()
-    ways[way]()
-    watch.over.set()
-    watch.join()
-    return max(0, watch.highest - before)
+    return highest_resident(ways[way])
 
 
 def in_a_process(name: str, device: str, way: str, batches: int) -> int:
@@ -279,8 +240,8 @@ def in_a_process(name: str, device: str, way: str, batches: int) -> int:
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def memory(name: str, device: str) -> dict:
-    """Print the memory of some tokens and of ten times as many."""
+def memory(name: str, device: str) -> tuple[list[Figure], dict]:
+    """The memory of some tokens and of ten times as many."""
     shape = SHAPES[name]
     found = {}
     for batches in (4, 40):
@@ -288,38 +249,33 @@ def memory(name: str, device: str) -> dict:
         found[tokens] = in_a_process(name, device, "collector", batches)
         print(f"{name}: {tokens:9d} tokens: {found[tokens] / 2**20:8.1f} MiB beyond the model")
     few, many = found.values()
-    print(f"{name}: ratio {many / few:.2f} (target: at most 1.1)")
-    return {"shape": name, "device": device, "peak_bytes": found, "ratio": many / few, "kept": many / few <= 1.1}
+    return [exact(f"{name}: memory of ten times the tokens", many / few, "at most", 1.1)], {"peak_bytes": found}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--shape", choices=sorted(SHAPES), action="append", help="(default: those of the device)")
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--memory", action="store_true", help="memory at two numbers of tokens, instead of times")
     parser.add_argument("--json", metavar="FILE", help="also write what was measured to FILE")
     parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     names = arguments.shape or SHAPES_OF[arguments.device]
-    if arguments.device == "cuda" and not torch.cuda.is_available():
-        parser.error("no GPU here: torch sees none; leave out --device cuda")
+    need_gpu(arguments.device)
     if arguments.peak:
         way, batches = arguments.peak
         print(peak(names[0], arguments.device, way, int(batches)))
         return 0
     keep_freed_memory()  # as every job does
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} CPU threads")
-    with contextlib.suppress(ImportError):
-        import triton
-
-        print(f"triton {triton.__version__}")
-    measure = memory if arguments.memory else compare
-    extra = () if arguments.memory else (arguments.rounds,)
-    results = [measure(name, arguments.device, *extra) for name in names]
-    if arguments.json:
-        Path(arguments.json).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    return 0 if all(result["kept"] for result in results) else 1
+    print(said_of(machine(arguments.device)))
+    figures, found = [], {}
+    with quiet():
+        for name in names:
+            measured = memory(name, arguments.device) if arguments.memory else None
+            own, found[name] = measured or compare(name, arguments.device, arguments.rounds)
+            figures += own
+    return finish(figures, arguments.json, arguments.device, shapes=found)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     PYTHONPATH=src python benchmarks/evaluation.py [--device cpu|cuda] [--shape NAME] [--rounds N] [--json FILE]
 
-(a) ours: ``classify`` and ``generate_answers`` under ``intervene``: batches by length, a cache, one write a layer.
+(a) ours: ``classify`` and ``generate_answers`` under ``intervene``: batches by length, a cache, one write per layer.
 (b) reference: an example at a time, padded to the task's maximum, no cache; its intervention is a Python loop that
     writes one neuron after the other.
 (c) plain: (a) without an intervention.
@@ -11,25 +11,24 @@ All three run a model of random weights with LoRA on its attention, a Llama and 
 in the lengths of the shape's tasks. A sixth of the vocabulary ends an answer, so that the tiny models' answers are
 about as long as the demo's. First (a) and (b) must agree: logits within 1e-4 in float32, answers equal. Then they take
 turns: a round is one turn of (b) and ``--repeat`` pairs of (a) and (c), which of the two is first changing from pair to
-pair. (b)/(a) is a ratio of medians; (a)/(c), which is near 1, is the median of the pairs' ratios, so that a disturbance
-strikes both.
+pair. (a)/(c) is the median of the pairs' ratios, (b)/(a) of the rounds', each with its interval: a disturbance strikes
+both of a pair. The shapes of an 8B model's width, cut to two layers, show (a)/(c) alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import json
-import os
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
+import shapes
 import torch
+from measuring import exact, finish, machine, need_gpu, quiet, ratio, said_of
 
 from langneurons.evaluation.classification import classify
 from langneurons.evaluation.generation import generate_answers
@@ -48,10 +47,7 @@ LOGITS = {torch.float32: 1e-4}  # what the logits of (a) and (b) may differ by; 
 
 @dataclass(frozen=True)
 class Task:
-    """How many examples, their lengths (mean and deviation of a normal distribution), and what the reference pads to.
-
-    ``new``: tokens generated at most; 0 for classification.
-    """
+    """How many examples, their lengths (normally distributed), what the reference pads to, and tokens generated."""
 
     examples: int
     mean: float
@@ -64,49 +60,46 @@ class Task:
 class Shape:
     """A model, how many neurons of each layer are overwritten, the tasks, and the budget of a forward pass."""
 
-    layers: int
-    hidden: int
-    neurons: int
-    heads: int
-    key_value_heads: int
-    head_dim: int
-    vocabulary: int
+    config: dict
     overwritten: int
     rank: int
     tasks: dict[str, Task]
     batch_tokens: int
+    dtype: torch.dtype = torch.float32
+    reference: bool = True  # whether (b) is measured too
+
+    @property
+    def vocabulary(self) -> int:
+        return self.config["vocab_size"]
 
 
+CUT = {"xnli": Task(16, 50, 20, 256)}
 SHAPES = {
     # config/demo.yaml, with the lengths that its examples have; its masks hold 1 to 7 neurons per layer and language.
     "demo": Shape(
-        3, 128, 256, 4, 2, 32, 3072, 8, 16, {"xnli": Task(150, 36, 5, 96), "xquad": Task(100, 50, 6, 160, 8)}, 4096
+        shapes.DEMO, 8, 16, {"xnli": Task(150, 36, 5, 96), "xquad": Task(100, 50, 6, 160, 8)}, 4096
     ),
     # config/config.yaml; 1 % of 458,752 neurons over seven languages are about 24 per layer and language.
     "llama-3.1-8b": Shape(
-        32, 4096, 14336, 32, 8, 128, 128256, 24, 8,
-        {"xnli": Task(256, 50, 20, 256), "xquad": Task(64, 250, 80, 512, 64)}, 16384,
+        shapes.LLAMA_8B, 24, 8, {"xnli": Task(256, 50, 20, 256), "xquad": Task(64, 250, 80, 512, 64)}, 16384,
+        torch.bfloat16,
     ),
+    # Its width alone, and few or many neurons: what an intervention costs beside a layer as wide.
+    "8b-width-100": Shape(shapes.LLAMA_8B_CUT, 100, 8, CUT, 1024, torch.bfloat16, reference=False),
+    "8b-width-1000": Shape(shapes.LLAMA_8B_CUT, 1000, 8, CUT, 1024, torch.bfloat16, reference=False),
 }  # fmt: skip
 SHAPE_OF = {"cpu": "demo", "cuda": "llama-3.1-8b"}
 
 
 def build(shape: Shape, architecture: str, task: str, device: str) -> torch.nn.Module:
-    """Random weights with a LoRA on the attention, made on the device: bfloat16 on a GPU, float32 on a CPU."""
+    """Random weights with a LoRA on the attention, made on the device."""
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
 
     config = AutoConfig.for_model(
         architecture,
-        num_hidden_layers=shape.layers,
-        hidden_size=shape.hidden,
-        intermediate_size=shape.neurons,
-        num_attention_heads=shape.heads,
-        num_key_value_heads=shape.key_value_heads,
-        head_dim=shape.head_dim,
-        vocab_size=shape.vocabulary,
-        max_position_embeddings=2048,
+        **shape.config,
         tie_word_embeddings=False,
-        initializer_range=shape.hidden**-0.5,
+        initializer_range=shape.config["hidden_size"] ** -0.5,
         num_labels=3,
         pad_token_id=PAD,
         **({"sliding_window": None} if architecture == "mistral" else {}),
@@ -115,14 +108,8 @@ def build(shape: Shape, architecture: str, task: str, device: str) -> torch.nn.M
     kind, task_type = (
         (AutoModelForSequenceClassification, "SEQ_CLS") if task == "xnli" else (AutoModelForCausalLM, "CAUSAL_LM")
     )
-    torch.manual_seed(0)
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.bfloat16 if device == "cuda" else torch.float32)
-    try:
-        with torch.device(device):
-            model = kind.from_config(config)
-    finally:
-        torch.set_default_dtype(before)
+    with shapes.made_in(shape.dtype, device):
+        model = kind.from_config(config)
     model = add_lora(model, shape.rank, 2 * shape.rank, task_type=task_type, seed=0)
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
@@ -139,7 +126,8 @@ def examples_of(shape: Shape, task: Task) -> list[list[int]]:
 def constants_of(shape: Shape) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:
     """Neurons of every layer, and what they are set to."""
     rng = np.random.default_rng(1)
-    neurons = {i: np.sort(rng.permutation(shape.neurons)[: shape.overwritten]) for i in range(shape.layers)}
+    layers, width = shape.config["num_hidden_layers"], shape.config["intermediate_size"]
+    neurons = {i: np.sort(rng.permutation(width)[: shape.overwritten]) for i in range(layers)}
     return neurons, {i: rng.normal(size=shape.overwritten) for i in neurons}
 
 
@@ -255,74 +243,56 @@ def timed(way: Callable, device: str) -> float:
     return time.perf_counter() - start
 
 
-def compare(name: str, architecture: str, task_name: str, device: str, rounds: int, repeat: int) -> dict:
-    """Measure one task of one model: seconds of each way, ratios, whether they keep their targets."""
+def compare(name: str, architecture: str, task_name: str, device: str, rounds: int, repeat: int) -> tuple[list, dict]:
+    """Measure one task of one model: its ratios, and all that was measured."""
     shape, task = SHAPES[name], SHAPES[name].tasks[task_name]
     model = build(shape, architecture, task_name, device)
     ways = ways_of(model, shape, task)
-    said, same = agreement(ways, task, model.get_input_embeddings().weight.dtype)  # warms the three up as well
+    label = f"{name}, {architecture}, {task_name}"
+    said, same = "", True
+    if shape.reference:
+        said, same = agreement(ways, task, model.get_input_embeddings().weight.dtype)  # warms the three up as well
+    else:
+        ways["ours"](), ways["plain"]()
     taken: dict[str, list[float]] = {way: [] for way in ways}
-    cost = []
     for turn in range(rounds):
-        pairs = []
-        for _ in range(repeat):
-            order = ("ours", "plain") if (turn + len(pairs)) % 2 else ("plain", "ours")
-            seconds = {way: timed(ways[way], device) for way in order}
-            pairs.append(seconds["ours"] / seconds["plain"])
-            for way, value in seconds.items():
-                taken[way].append(value)
-        cost += pairs
-        taken["reference"].append(timed(ways["reference"], device))
-    medians = {way: statistics.median(values) for way, values in taken.items()}
-    found = {
-        "shape": name,
-        "architecture": architecture,
-        "task": task_name,
-        "examples": task.examples,
-        "seconds": medians,
-        "least": {way: min(values) for way, values in taken.items()},
-        "reference / ours": medians["reference"] / medians["ours"],
-        "ours / plain": statistics.median(cost),
-        "agreement": said,
-    }
-    targets = {"reference / ours": GAINS[task_name], "ours / plain": COST}
-    found["kept"] = same and found["reference / ours"] >= GAINS[task_name] and found["ours / plain"] <= COST
-    print(f"\n{architecture}, {task_name}, {name}: {task.examples} examples; {said}{'' if same else ': NOT THE SAME'}")
-    for way, median in medians.items():
-        spread = f"{min(taken[way]):.4f} to {max(taken[way]):.4f}"
-        print(f"  {way:10s} {median:8.4f} s ({spread}), {task.examples / median:8.1f} examples/s")
-    for ratio, target in targets.items():
-        bound = "at most" if ratio == "ours / plain" else "at least"
-        print(f"  {ratio:17s}{found[ratio]:7.3f}  (target: {bound} {target})")
-    print(f"  {'kept' if found['kept'] else 'MISSED'}", flush=True)
-    return found
+        for pair in range(repeat):
+            for way in ("ours", "plain") if (turn + pair) % 2 else ("plain", "ours"):
+                taken[way].append(timed(ways[way], device))
+        if shape.reference:
+            taken["reference"].append(timed(ways["reference"], device))
+    print(f"\n{label}: {task.examples} examples; {said}{'' if same else ': NOT THE SAME'}", flush=True)
+    figures = [
+        ratio(f"{label}: ours / plain", taken["ours"], taken["plain"], "at most", COST),
+        exact(f"{label}: not the same", float(not same), "at most", 0),
+    ]
+    if shape.reference:
+        ours = [statistics.median(taken["ours"][i * repeat : (i + 1) * repeat]) for i in range(rounds)]
+        figures.append(ratio(f"{label}: reference / ours", taken["reference"], ours, "at least", GAINS[task_name]))
+    return figures, {"examples": task.examples, "seconds": taken, "agreement": said}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--shape", choices=sorted(SHAPES), help="(default: that of the device)")
+    parser.add_argument("--shape", choices=sorted(SHAPES), action="append", help="(default: that of the device)")
     parser.add_argument("--architecture", choices=ARCHITECTURES, action="append", help="(default: both)")
     parser.add_argument("--task", choices=sorted(GAINS), action="append", help="(default: both)")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--repeat", type=int, default=15, help="turns of (a) and (c) a round")
-    parser.add_argument("--json", type=Path, help="write the numbers there as well")
+    parser.add_argument("--repeat", type=int, default=15, help="turns of (a) and (c) per round")
+    parser.add_argument("--json", metavar="FILE", help="also write what was measured to FILE")
     arguments = parser.parse_args()
     keep_freed_memory()  # as every job does
-    if arguments.device == "cuda" and not torch.cuda.is_available():
-        parser.error("no GPU here: torch sees none; leave out --device cuda")
-    name = arguments.shape or SHAPE_OF[arguments.device]
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} CPU threads, {arguments.rounds} rounds")
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):  # the progress lines of so many runs
-        results = [
-            compare(name, architecture, task, arguments.device, arguments.rounds, arguments.repeat)
-            for architecture in arguments.architecture or ARCHITECTURES
-            for task in arguments.task or sorted(GAINS)
-        ]
-    if arguments.json:
-        content = {"torch": torch.__version__, "threads": torch.get_num_threads(), "device": arguments.device}
-        arguments.json.write_text(json.dumps(content | {"results": results}, indent=2) + "\n", encoding="utf-8")
-    return 0 if all(result["kept"] for result in results) else 1
+    need_gpu(arguments.device)
+    print(said_of(machine(arguments.device)))
+    figures, found, settings = [], {}, (arguments.device, arguments.rounds, arguments.repeat)
+    with quiet():
+        for name in arguments.shape or [SHAPE_OF[arguments.device]]:
+            for architecture in arguments.architecture or ARCHITECTURES:
+                for task in sorted(set(arguments.task or GAINS) & set(SHAPES[name].tasks)):
+                    own, found[f"{name}, {architecture}, {task}"] = compare(name, architecture, task, *settings)
+                    figures += own
+    return finish(figures, arguments.json, arguments.device, conditions=found)
 
 
 if __name__ == "__main__":
