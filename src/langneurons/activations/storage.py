@@ -2,8 +2,7 @@
 
 Columns: ``layer``, ``neuron`` (int32), ``total``, ``square`` (3 float64: the limbs of the sums), ``min``, ``max``
 (float32), ``positive`` (int64: tokens above zero), ``first_bin`` (int32), ``histogram`` (list of int32, or int64 from
-2^31 tokens on), and ``batch_p90`` (float64) for a percentile summed over batches. The file's facts
-(``langneurons.artifacts``) say what was counted.
+2^31 tokens on), ``batch_p90`` (float64) of a percentile summed over batches. The file's facts say what was counted.
 """
 
 from __future__ import annotations

@@ -110,20 +110,7 @@ def _cross_checks(config: Config) -> Iterator[tuple[str, str]]:
     for i, key in enumerate(config.run.tables):
         if key not in config.tables:
             yield f"run.tables[{i}]", unknown(key, list(config.tables), "table")
-    if config.corpus.tokens < config.corpus.block * config.corpus.shards:
-        least = config.corpus.block * config.corpus.shards
-        yield "corpus.tokens", f"is {config.corpus.tokens}; one block per shard needs at least {least}"
-    kept, least = config.corpus.hub.characters, -(-8 * config.corpus.tokens // config.corpus.shards)
-    if config.corpus.source == "hub" and kept is not None and kept < least:
-        yield "corpus.hub.characters", f"is {kept}; the budget of tokens needs at least {least}, 8 characters per token"
-    if (least_share := config.corpus.min_own_script) and config.corpus.source != "demo":
-        for i, language in enumerate(corpus):
-            if not scripts_of(language):
-                yield (
-                    f"corpus.languages[{i}]",
-                    f"the script of '{language}' is not known, which corpus.min_own_script: {least_share:g} asks for; "
-                    f"name it in the code, as {primary(language)}-Latn, or write min_own_script: 0",
-                )
+    yield from _corpus_checks(config)
     for key, languages in config.language_sets.items():
         yield from outside(languages, corpus, f"language_sets.{key}")
     for key, spec in config.methods.items():
@@ -135,6 +122,38 @@ def _cross_checks(config: Config) -> Iterator[tuple[str, str]]:
                 yield where, unknown(method, list(config.methods), "method")
             elif (known := languages_of(config, method)) and language not in known:
                 yield where, f"method '{method}' gives no neurons of '{language}', only of: {', '.join(known)}"
+    yield from _statistics_checks(config)
+    for key, section in config.tasks.items():
+        yield from ((f"tasks.{key}.{place}", what) for place, what in task_of(section).checks(section))
+    for key in config.finetuning:
+        if key not in config.tasks:
+            yield f"finetuning.{key}", unknown(key, list(config.tasks), "task")
+    yield from table_checks(config)
+    for i, method in enumerate(config.figures.methods or []):
+        if method not in config.methods:
+            yield f"figures.methods[{i}]", unknown(method, list(config.methods), "method")
+
+
+def _corpus_checks(config: Config) -> Iterator[tuple[str, str]]:
+    """The budget of text, and what its filter must know of its languages."""
+    if config.corpus.tokens < config.corpus.block * config.corpus.shards:
+        least = config.corpus.block * config.corpus.shards
+        yield "corpus.tokens", f"is {config.corpus.tokens}; one block per shard needs at least {least}"
+    kept, least = config.corpus.hub.characters, -(-8 * config.corpus.tokens // config.corpus.shards)
+    if config.corpus.source == "hub" and kept is not None and kept < least:
+        yield "corpus.hub.characters", f"is {kept}; the budget of tokens needs at least {least}, 8 characters per token"
+    if (least_share := config.corpus.min_own_script) and config.corpus.source != "demo":
+        for i, language in enumerate(config.corpus.languages):
+            if not scripts_of(language):
+                yield (
+                    f"corpus.languages[{i}]",
+                    f"the script of '{language}' is not known, which corpus.min_own_script: {least_share:g} asks for; "
+                    f"name it in the code, as {primary(language)}-Latn, or write min_own_script: 0",
+                )
+
+
+def _statistics_checks(config: Config) -> Iterator[tuple[str, str]]:
+    """What is recorded, against what is counted and overwritten."""
     collected = set(config.activations.batch_percentiles)
     if config.statistics.estimate == "batch_mean":
         for p in config.statistics.percentiles:
@@ -152,15 +171,6 @@ def _cross_checks(config: Config) -> Iterator[tuple[str, str]]:
     if collected and batch % block:
         near = max(round(batch / block), 1) * block
         yield "activations.reference_tokens", f"is {batch}, no multiple of corpus.block ({block}); write {near}"
-    for key, section in config.tasks.items():
-        yield from ((f"tasks.{key}.{place}", what) for place, what in task_of(section).checks(section))
-    for key in config.finetuning:
-        if key not in config.tasks:
-            yield f"finetuning.{key}", unknown(key, list(config.tasks), "task")
-    yield from table_checks(config)
-    for i, method in enumerate(config.figures.methods or []):
-        if method not in config.methods:
-            yield f"figures.methods[{i}]", unknown(method, list(config.methods), "method")
 
 
 def _taken_keys(config: Config) -> Iterator[tuple[str, str]]:

@@ -268,12 +268,10 @@ def table(rows: list[Stage], slurm: list[SlurmJob]) -> str:
         f"an 80 GB A100; data sets of their public size; {CORPUS_SHARD / 1e9:.2f} GB per shard of text; "
         f"{NEURON_SHARE * HISTOGRAM * 1e9 / 1e6:.0f} MB of counts for a billion parameters in memory."
     )
-    if rows:
-        lines.append(
-            "After an edit of code, ask for its stage first (snakemake neurons, statistics, metrics, ...): what keeps "
-            "its bytes ends there."
-        )
-    return "\n".join(lines)
+    stage = (
+        "After an edit of code, ask for its stage first (snakemake neurons, statistics, metrics, ...): what keeps its "
+    )
+    return "\n".join([*lines, *([f"{stage}bytes ends there."] if rows else [])])
 
 
 def _size(number: float) -> str:
