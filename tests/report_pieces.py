@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from langneurons.report import page as report
+from langneurons.report.answer import Question
 from langneurons.report.findings import Rendered
 from langneurons.tasks import xnli
 from langneurons.tasks.base import scoring_of
@@ -16,8 +17,8 @@ FIGURES = ("neuron_counts", "neuron_overlap", "neuron_layers", "perplexity_chang
 TABLES = {
     "xnli": (
         "interventions",
-        "model\tmethod\tlanguage\tneurons\tnone\tzero\tzero_p_holm\n"
-        "M\tLAPE\tvi\t3\t50\t45\t0.4\nM\tLAPE\thi\t3\t50\t51\t0.9\nM\t\ten\t\t70\t\t\n",
+        "model\tmethod\tlanguage\tneurons\tnone\tzero\n"
+        "M\tLAPE\tvi\t3\t50\t45\nM\tLAPE\thi\t3\t50\t51\nM\t\ten\t\t70\t\n",
     ),
     "xnli_vs_paper": (None, "model\tours\ttheirs\nM\t50\t51\n"),
     "finetuning": ("finetuning", "model\tmethod\tfinetuned_neurons\tlanguage\tnone\nM\tLAPE\ten\tvi\t50\n"),
@@ -43,8 +44,22 @@ SVG = (
 )
 
 
+def compared(verdict="undecided", effect=-1.0, ends=(-4.0, 2.0), intervention="zero", language="vi", **changed):
+    """A row of ``comparisons/{question}.tsv``, in the primary metric."""
+    row = {"model": "M", "task": "xnli", "method_key": "lape", "language": language, "intervention": intervention}
+    row |= {"against": "none", "metric": "accuracy", "primary": "yes", "effect": str(effect), "verdict": verdict}
+    return row | {"effect_low": str(ends[0]), "effect_high": str(ends[1])} | changed
+
+
+DRAWS = "zero@random, zero@random-1, zero@random-2"
+QUESTIONS = [
+    Question("intervention", XNLI, 5.0, [compared(), compared("equivalent", 1.0, (-2.0, 4.0), language="hi")]),
+    Question("random", XNLI, 5.0, [compared("worse", -5.0, (-8.0, -2.0), against=DRAWS)]),
+]
+
+
 def write_pieces(directory: Path) -> dict:
-    """Write the pieces; the arguments of ``report_body`` that name them."""
+    """Write the pieces; the arguments of ``report_body`` that name them, and the answer's questions."""
     tables = {}
     for name, (kind, text) in TABLES.items():
         (directory / f"{name}.tsv").write_text(text, encoding="utf-8")
@@ -62,8 +77,8 @@ def write_pieces(directory: Path) -> dict:
             path = directory / f"{kind}.{len(figures[kind])}.svg"
             path.write_text(SVG.format(label=label) + "<!-- " + "x" * 9000 + " -->", encoding="utf-8")
             figures[kind].append((label, path))
-    return {"tables": tables, "figures": figures}
+    return {"questions": QUESTIONS, "tables": tables, "figures": figures}
 
 
 def body(pieces: dict, miniature: bool = True) -> str:
-    return report.report_body(pieces["tables"], pieces["figures"], SOURCES, miniature)
+    return report.report_body(pieces["questions"], pieces["tables"], pieces["figures"], SOURCES, miniature)

@@ -18,6 +18,7 @@ FROM_COLLECTION_ON = FROM_IDENTIFICATION_ON | {
     "summarize_activations": 28,
     "identify_neurons": 9,
     "render_table": 5,
+    "compare": 2,
 }
 FROM_TOKENS_ON = FROM_COLLECTION_ON | {"pack_tokens": 12}
 FROM_TEXT_ON = FROM_TOKENS_ON | {"pretrain_demo_model": 2, "pack_heldout_tokens": 6, "finetune": 6, "evaluate": 17}
@@ -38,14 +39,15 @@ OF_ONE_MODEL = {
     "measure_perplexity": 2,
     "draw_perplexity": 2,
     "render_table": 3,
+    "compare": 2,
 }
 QUANTIZED_ANEW = {
     rule: count
     for rule, count in OF_ONE_MODEL.items()
     if rule not in ("pretrain_demo_model", "quantize_model", "pack_tokens", "pack_heldout_tokens")
 }
-XNLI_FROM_FINETUNING_ON = {"finetune": 4, "draw_curves": 2, "evaluate": 11, "render_table": 3}
-XQUAD_FROM_FINETUNING_ON = {"finetune": 2, "draw_curves": 2, "evaluate": 6, "render_table": 1}
+XNLI_FROM_FINETUNING_ON = {"finetune": 4, "draw_curves": 2, "evaluate": 11, "render_table": 3, "compare": 1}
+XQUAD_FROM_FINETUNING_ON = {"finetune": 2, "draw_curves": 2, "evaluate": 6, "render_table": 1, "compare": 1}
 
 COUNTS: dict[str, dict[str, int]] = {
     "activations.batch_tokens": {},
@@ -59,10 +61,16 @@ COUNTS: dict[str, dict[str, int]] = {
     "perplexity.tokens": {"pack_heldout_tokens": 6, "measure_perplexity": 4, "draw_perplexity": 4},
     "models.<demo>.steps": OF_ONE_MODEL,
     "models.<demo>.quantization": QUANTIZED_ANEW,
-    "models.<demo>.title": {"render_table": 5, "draw_neurons": 2, "draw_perplexity": 2, "draw_curves": 2},
+    "models.<demo>.title": {
+        "render_table": 5,
+        "compare": 2,
+        "draw_neurons": 2,
+        "draw_perplexity": 2,
+        "draw_curves": 2,
+    },
     "activations.batch_percentiles": FROM_COLLECTION_ON,
     "statistics.percentiles": {},
-    "statistics.site": {"summarize_activations": 28, "evaluate": 3, "render_table": 3},
+    "statistics.site": {"summarize_activations": 28, "evaluate": 3, "render_table": 3, "compare": 2},
     "methods.<lape>.top_fraction": {
         "identify_neurons": 3,
         "draw_neurons": 2,
@@ -72,6 +80,7 @@ COUNTS: dict[str, dict[str, int]] = {
         "measure_perplexity": 2,
         "draw_perplexity": 2,
         "render_table": 4,
+        "compare": 2,
     },
     "methods.<activation_probability>.threshold": {
         "identify_neurons": 6,
@@ -80,23 +89,30 @@ COUNTS: dict[str, dict[str, int]] = {
         "measure_perplexity": 2,
         "draw_perplexity": 2,
         "render_table": 1,
+        "compare": 1,
     },
     "methods.<random>.seed": {"identify_neurons": 1, "finetune": 1, "draw_curves": 1, "evaluate": 1, "render_table": 1},
     "tasks.<xnli>.demo.test": XNLI_FROM_FINETUNING_ON | {"write_demo_task": 2},
     "tasks.<xnli>.demo.train": XNLI_FROM_FINETUNING_ON | {"write_demo_task": 1},
     "tasks.<xnli>.max_tokens": XNLI_FROM_FINETUNING_ON,
     "tasks.<xquad>.prompt": XQUAD_FROM_FINETUNING_ON,
-    "tasks.<xquad>.max_new_tokens": {"evaluate": 6, "render_table": 1},
-    "tasks.<xquad>.metric": {"render_table": 1},
+    "tasks.<xquad>.max_new_tokens": {"evaluate": 6, "render_table": 1, "compare": 1},
+    "tasks.<xquad>.metric": {"render_table": 1, "compare": 1},
     "finetuning.<task>.learning_rate": XNLI_FROM_FINETUNING_ON,
-    "finetuning.<task>.targets": {"finetune": 2, "draw_curves": 1, "evaluate": 3, "render_table": 2},
+    "finetuning.<task>.targets": {"finetune": 2, "draw_curves": 1, "evaluate": 3, "render_table": 2, "compare": 1},
     "finetuning.<task>.gradient_checkpointing": {},
-    "interventions.site": {"evaluate": 7, "measure_perplexity": 4, "draw_perplexity": 4, "render_table": 3},
-    "tables.<interventions>.interventions": {"evaluate": 4, "render_table": 1},
-    "tables.<interventions>.models": {"render_table": 1},
+    "interventions.site": {
+        "evaluate": 7,
+        "measure_perplexity": 4,
+        "draw_perplexity": 4,
+        "render_table": 3,
+        "compare": 2,
+    },
+    "tables.<interventions>.interventions": {"evaluate": 4, "render_table": 2, "compare": 1},
+    "tables.<interventions>.models": {"render_table": 2, "compare": 1},
     "tables.<statistics>.columns": {"summarize_activations": 4, "render_table": 1},
-    "significance.level": {"render_table": 4},
-    "significance.resamples": {"render_table": 1},
+    "significance.level": {"render_table": 4, "compare": 2},
+    "significance.resamples": {"render_table": 4, "compare": 2},
     "run.tables": {"write_report": 1},
     "figures.width": {"draw_neurons": 4, "draw_perplexity": 4, "draw_curves": 4},
     "figures.methods": {"identify_neurons": 1, "draw_neurons": 2, "measure_perplexity": 2, "draw_perplexity": 2},
@@ -105,5 +121,5 @@ COUNTS: dict[str, dict[str, int]] = {
 
 def with_what_follows(expected: dict[str, int]) -> dict[str, int]:
     """The report shows every table and figure."""
-    shown = any(rule.startswith(("render", "draw")) for rule in expected)
+    shown = any(rule.startswith(("render", "draw", "compare")) for rule in expected)
     return expected | ({"write_report": 1} if shown else {})

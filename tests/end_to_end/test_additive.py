@@ -11,6 +11,8 @@ REPORT = "The report"
 MODELS = ("tiny-llama", "tiny-mistral")
 TABLES = ["xnli", "xquad", "xnli_finetuning", "activation_statistics", "xnli_random_neurons"]  # of smallest.yaml
 PERCENTILE = {"statistics": {"percentiles": [5, 10, 25, 50, 75, 90, 95, 99]}}
+CORRECTED = ("Comparisons: xnli.intervention", "Table xnli", "Table xnli_finetuning")
+"""What is made again, without an evaluation, where one comparison more answers XNLI's question: its correction."""
 ADDITIONS = {
     "a percentile that nothing names": (PERCENTILE, []),
     "a percentile and an intervention by it": (
@@ -21,6 +23,7 @@ ADDITIONS = {
             "xquad in vi: tiny-llama, base, p99@lape-set1",
             "xquad in vi: tiny-mistral, base, p99@lape-set1",
             "Table xquad",
+            "Comparisons: xquad.intervention",
             REPORT,
         ],
     ),
@@ -33,7 +36,7 @@ ADDITIONS = {
         [
             *(f"Neurons of {model} by own/vi" for model in MODELS),
             *(f"xnli in vi: {model}, base, zero@own" for model in MODELS),
-            "Table xnli",
+            *CORRECTED,
             REPORT,
         ],
     ),
@@ -61,6 +64,7 @@ ADDITIONS = {
             *(f"xnli-eos in vi: {model}, base, {value}" for model in MODELS for value in ("none", "zero@lape-set1")),
             *(f"Training curves of {model} on xnli-eos" for model in MODELS),
             "Table eos",
+            "Comparisons: xnli-eos.intervention",
             REPORT,
         ],
     ),
@@ -69,6 +73,7 @@ ADDITIONS = {
         [
             *(f"xquad in vi: {model}, base, {value}@lape-set1" for model in MODELS for value in ("x2", "add0.5*p90")),
             "Table xquad",
+            "Comparisons: xquad.intervention",
             REPORT,
         ],
     ),
@@ -151,6 +156,7 @@ def test_a_language_runs_its_own_jobs_alone(files_run, tmp_path, language):
             f"Fine-tuning own on xnli: en+{language}@act-prob-90p",
             f"xnli in {language}: own, en+{language}@act-prob-90p, none",
             "Training curves of own on xnli",
+            *CORRECTED,
             "Table added",
             "Table added_tuned",
             "Figures of the neurons of own by act-prob-90p",

@@ -72,3 +72,37 @@ def test_every_figure_is_there():
             for kind in kinds:
                 for ending in ("svg", "pdf", "html"):
                     assert (RESULTS / "figures" / f"{kind}.{model}.{method}.{ending}").stat().st_size > 1000
+
+
+def test_the_same_comparison_never_has_two_verdicts():
+    """Every effect, adjusted p and verdict in any table is the one of ``comparisons/``, where each stands once."""
+    known, said = {}, []
+    for path in sorted((RESULTS / "comparisons").glob("*.intervention.tsv")):
+        for row in rows(path):
+            names = ("model_key", "task", "finetuning", "method_key", "language", "intervention", "metric")
+            key = tuple(row[name] for name in names)
+            assert key not in known
+            known[key] = row["effect"], row["p_adjusted"], row["verdict"]
+    for path in sorted((RESULTS / "tables").glob("*.tsv")):
+        task = path.stem.partition("_")[0]
+        metrics = {"": "accuracy"} if task == "xnli" else {"_em": "exact_match", "_f1": "f1"}
+        for row in rows(path):
+            finetuning = f"{row['finetuned_neurons']}@{row['method_key']}" if row.get("finetuned_neurons") else "base"
+            where = row.get("model_key"), task, finetuning, row.get("method_key"), row.get("language")
+            if "more_than_random" in row:
+                key = *where, row["intervention"], row["metric"]
+                said.append((key, (row["effect"], row["p_none_adjusted"], row["verdict"])))
+                continue
+            for column in (name.removesuffix("_verdict") for name in row if name.endswith("_verdict")):
+                suffix = next(suffix for suffix in metrics if column.endswith(suffix))
+                if row[f"{column}_verdict"]:
+                    numbers = tuple(row[f"{column}_{end}"] for end in ("effect", "p_adjusted", "verdict"))
+                    said.append(((*where, column.removesuffix(suffix), metrics[suffix]), numbers))
+    assert {key for key, _ in said} == set(known)
+    assert len(said) > len(known) > 50  # some stand in several tables
+    assert [key for key, numbers in said if known[key] != numbers] == []
+
+
+def test_the_report_opens_with_the_answer():
+    page = (RESULTS / "report" / "index.html").read_text(encoding="utf-8")
+    assert page.partition("<h2>Answer</h2>")[2].lstrip().startswith(("<p>Yes: ", "<p>No: ", "<p>Undecided: "))

@@ -76,7 +76,7 @@ def rerun_by(text: str, world: str) -> set[str]:
     found = rules(text).union(*(sets[name] for name in re.findall(r"\*([^*]+)\*", text)))
     if "render_table" in found and world == "hub":
         found.add("compare_with_paper")
-    if found & {"render_table", "compare_with_paper", "draw_neurons", "draw_perplexity"}:
+    if found & {"render_table", "compare", "compare_with_paper", "draw_neurons", "draw_perplexity"}:
         found.add("write_report")
     return found
 

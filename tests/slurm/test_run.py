@@ -64,7 +64,7 @@ def test_nothing_asked_for_more_than_a_node_has(jobs):
 
 
 def test_writing_gathering_and_drawing_ran_where_snakemake_was_called(jobs, undisturbed):
-    written = {"write_demo_corpus", "write_demo_task", "write_report", "render_table"}
+    written = {"write_demo_corpus", "write_demo_task", "write_report", "render_table", "compare"}
     local = written | {"draw_neurons", "draw_perplexity", "draw_curves"}
     assert local <= set(job_counts(undisturbed.output))
     assert not [job for job in jobs for rule in local if rule in job["Comment"]]

@@ -1,11 +1,92 @@
-"""The answer in words: counted by hand from tables written here."""
+"""The answer in words, from comparisons written here; and the paragraphs of tables."""
 
 import pytest
-from task_pieces import XNLI, XQUAD
+from report_pieces import DRAWS, XNLI, compared
+from task_pieces import XNLI as SCORED
+from task_pieces import XQUAD
 
-from langneurons.report.findings import Rendered, findings_of, sentences
-from langneurons.tables.base import Count
-from langneurons.tables.findings import NONE, RANDOM
+from langneurons.report.answer import Question, answer, counts
+from langneurons.report.findings import Rendered, finding_of
+
+
+def asked(*rows, margin=5.0, kind="intervention", scoring=XNLI):
+    return Question(kind, scoring, margin, rows)
+
+
+NOTHING = "No table of this run compares them with random neurons."
+
+
+# Yes, no, undecided
+
+
+def test_no_says_which_gain_is_excluded():
+    opening, rest, random = answer([asked(compared(ends=(-4, 2)), compared("equivalent", 1, (-2, 4.9), language="hi"))])
+    assert opening == (
+        "No: none of 2 interventions makes the model better, and a gain of 5 points in XNLI accuracy is "
+        "excluded for each."
+    )
+    assert rest == "0 of 2 make it worse; 1 is equivalent to none."
+    assert random == NOTHING
+
+
+def test_a_gain_that_is_not_excluded_leaves_it_undecided():
+    """Nothing is significant either way: the paper's sentence would be no more than that."""
+    rows = compared(ends=(-4, 2)), compared("undecided", 1, (-6, 7.25), "p90", "hi")
+    opening, *_ = answer([asked(*rows)])
+    assert opening == (
+        "Undecided: none of 2 interventions makes the model better, but a gain of up to 7.2 points in "
+        "XNLI accuracy (p90 of lape, M, XNLI in hi) is not excluded."
+    )
+
+
+def test_without_a_margin_nothing_is_ever_excluded():
+    opening, rest, _ = answer([asked(compared(ends=(-4, 0.1)), margin=None)])
+    assert opening.startswith("Undecided: the intervention makes the model no better, but a gain of up")
+    assert rest == "0 of 1 make it worse."
+
+
+def test_yes_names_what_is_better():
+    rows = compared("better", 3.5, (1, 6)), compared("worse", -9, (-12, -6), "p90"), compared()
+    opening, rest, gains, _ = answer([asked(*rows)])
+    assert opening == "Yes: 1 of 3 interventions makes the model better: zero of lape, M, XNLI in vi (+3.5 points)."
+    assert rest == "1 of 3 makes it worse; 0 are equivalent to none."
+    assert gains == "A gain of up to 6.0 points in XNLI accuracy (zero of lape, M, XNLI in vi) is not excluded."
+
+
+def test_two_tasks_are_one_answer():
+    second = asked(compared(ends=(-9, 9), task="xquad"), margin=2.0, scoring=XQUAD)
+    opening, *_ = answer([asked(compared()), second])
+    assert opening.startswith("Undecided: none of 2 interventions")
+    assert "up to 2.0 points in XNLI accuracy" in opening and "up to 9.0 points in XQuAD exact match" in opening
+
+
+def test_secondary_metrics_and_masks_without_neurons_do_not_count():
+    rows = compared(), compared("better", 9, (5, 12), primary="no"), compared("no neuron", 0, (-50, 50))
+    assert answer([asked(*rows)])[0].startswith("No: the intervention makes the model no better")
+    assert [count.compared for count in counts([asked(*rows)])] == [1]
+    assert answer([asked(compared("no neuron"))]) == ["No table of this run compares interventions with none.", NOTHING]
+
+
+def test_random_neurons():
+    random = asked(compared(against=DRAWS), compared(ends=(-8.31, 1), against=DRAWS), kind="random")
+    *_, said = answer([asked(compared()), random])
+    assert said == (
+        "None of 2 differs from the same on random neurons (3 draws); differences of up to 8.4 points are not excluded."
+    )
+    *_, said = answer([asked(compared()), asked(compared("worse", against=DRAWS), kind="random")])
+    assert (
+        said == "1 of 1 differs from the same on random neurons (3 draws): zero of lape, M, XNLI in vi (−1.0 points)."
+    )
+
+
+def test_counts_are_by_intervention():
+    rows = compared("better", 3, (1, 6)), compared("worse"), compared(intervention="p90")
+    first, second = counts([asked(*rows)])
+    assert first == ("intervention", "XNLI", "accuracy", "zero", 2, 1, 1, 0, 0, 6.0)
+    assert second == ("intervention", "XNLI", "accuracy", "p90", 1, 0, 0, 0, 1, 2.0)
+
+
+# Paragraphs of tables
 
 
 def tsv(path, columns, *rows):
@@ -15,30 +96,8 @@ def tsv(path, columns, *rows):
     return path
 
 
-def against_none(path):
-    scoring = XQUAD if path.stem == "xquad" else XNLI
-    return findings_of(path.stem, Rendered("interventions", path, scoring)).counts
-
-
-def against_random(path):
-    return findings_of(path.stem, Rendered("random_controls", path, XQUAD)).counts
-
-
 def paragraph(kind, path):
-    return findings_of(path.stem, Rendered(kind, path, XQUAD if kind == "random_controls" else None)).paragraph
-
-
-@pytest.fixture
-def xnli(tmp_path):
-    columns = ["model", "method", "language", "neurons", "none", "mean", "mean_p", "mean_p_holm", "zero", "zero_p_holm"]
-    return tsv(
-        tmp_path / "xnli.tsv",
-        columns,
-        ("M", "", "en", None, 80, None, None, None, None, None),
-        ("M", "LAPE", "vi", 9, 50, 55, 0.001, 0.01, 40, 0.04),
-        ("M", "LAPE", "hi", 9, 50, 60, 0.04, 0.2, 45, 0.05),
-        ("M", "LAPE", "ur", 0, 50, 50, 1, 1, 50, 0.0001),  # no neuron: not an intervention
-    )
+    return finding_of(Rendered(kind, path, XQUAD if kind == "random_controls" else None))
 
 
 RANDOM_COLUMNS = ["model", "method", "language", "intervention", "metric", "neurons", "none", "own", "random_mean"]
@@ -55,50 +114,6 @@ def controls(tmp_path):
         ("M", "LAPE", "hi", "zero", "exact_match", 9, 50, 56, 51, 5, "yes"),
         ("M", "LAPE", "ur", "zero", "exact_match", 0, 50, 50, 50, 0, "no"),
     )
-
-
-def test_what_differs_from_none_is_counted_by_direction(xnli):
-    assert against_none(xnli) == [
-        Count(NONE, "xnli", "accuracy", "mean", 2, 1, 0),
-        Count(NONE, "xnli", "accuracy", "zero", 2, 0, 2),
-    ]
-
-
-def test_exact_match_and_f1_are_counted_by_themselves(tmp_path):
-    columns = ["model", "method", "language", "neurons", "none_em", "none_f1"]
-    columns += ["p90_em", "p90_em_p_holm", "p90_f1", "p90_f1_p_holm"]
-    path = tsv(tmp_path / "xquad.tsv", columns, ("M", "LAPE", "vi", 3, 10, 20, 12, 0.5, 30, 0.01))
-    assert against_none(path) == [
-        Count(NONE, "xquad", "exact match", "p90", 1, 0, 0),
-        Count(NONE, "xquad", "F1", "p90", 1, 1, 0),
-    ]
-
-
-def test_a_table_without_p_values_compares_nothing(tmp_path):
-    path = tsv(tmp_path / "t.tsv", ["model", "method", "neurons", "none"], ("M", "LAPE", 3, 50))
-    assert against_none(path) == []
-
-
-def test_what_does_more_than_random_is_counted_by_direction(controls):
-    assert against_random(controls) == [
-        Count(RANDOM, "controls", "exact match", "zero", 2, 1, 1),
-        Count(RANDOM, "controls", "F1", "zero", 1, 0, 0),
-    ]
-
-
-def test_the_answer_says_both_and_which(xnli, controls):
-    none, random = sentences([*against_none(xnli), *against_random(controls)])
-    assert none == (
-        "3 of 4 comparisons differ from no intervention. 1 higher: mean in xnli (accuracy, 1); "
-        "2 lower: zero in xnli (accuracy, 2)."
-    )
-    assert random.startswith("2 of 3 comparisons do more than as many random neurons. 1 higher: zero in controls")
-
-
-def test_the_answer_says_when_nothing_differs_and_when_nothing_was_compared():
-    none, random = sentences([Count(NONE, "xnli", "accuracy", "zero", 6, 0, 0)])
-    assert none == "None of 6 comparisons differs from no intervention."
-    assert random == "No table of this run compares them with random neurons."
 
 
 def test_a_paragraph_of_random_controls(controls):
@@ -143,10 +158,16 @@ def test_a_paragraph_of_the_perplexity(tmp_path):
     assert "changes by +0.3000 bits per byte" in text and "by −0.1500 (means over 2 and 2 pairs)" in text
 
 
+def test_a_table_of_conditions_says_nothing_of_its_own(tmp_path):
+    path = tsv(tmp_path / "t.tsv", ["model", "method", "neurons", "none"], ("M", "LAPE", 3, 50))
+    assert finding_of(Rendered("interventions", path, SCORED)) is None
+    assert finding_of(Rendered(None, path)) is None
+
+
 def test_an_empty_file_is_named(tmp_path):
     (tmp_path / "t.tsv").write_text("")
     with pytest.raises(ValueError, match=r"t\.tsv: holds no header"):
-        against_none(tmp_path / "t.tsv")
+        paragraph("split_half", tmp_path / "t.tsv")
 
 
 @pytest.mark.parametrize(
@@ -154,15 +175,14 @@ def test_an_empty_file_is_named(tmp_path):
     [
         (lambda text: text.replace("\t0.5\t", "\tnan\t"), "nan is no finite number"),
         (lambda text: text.replace("\t0.5\t", "\thalf\t"), "could not convert string to float: 'half'"),
-        (lambda text: text.replace("none", "nothing", 1), "has no column 'none'"),
-        (lambda text: text[:-9], "another number of fields|could not convert"),
+        (lambda text: text.replace("jaccard", "index", 1), "has no column 'jaccard'"),
+        (lambda text: text[:-9], "another number of fields"),
     ],
 )
 def test_a_table_that_cannot_be_read_is_named(tmp_path, change, said):
-    text = "method\tneurons\tnone\tzero\tzero_p_holm\tend\n" + "LAPE\t5\t50.0\t60.0\t0.5\t1\n" * 2
-    text = text.replace("0.5\t1\nLAPE", "0.01\t1\nLAPE", 1)
-    (tmp_path / "xnli.tsv").write_text(text)
-    assert against_none(tmp_path / "xnli.tsv")[0].higher == 1
-    (tmp_path / "xnli.tsv").write_text(change(text))
-    with pytest.raises(ValueError, match=rf"xnli\.tsv: .*({said}).*; render the table again"):
-        against_none(tmp_path / "xnli.tsv")
+    text = "model\tmethod\tlanguage\tjaccard\tjaccard_random\n" + "M\tlape\tvi\t0.5\t0.01\n" * 2
+    (tmp_path / "split.tsv").write_text(text)
+    assert "Over 2 sets" in paragraph("split_half", tmp_path / "split.tsv").text
+    (tmp_path / "split.tsv").write_text(change(text))
+    with pytest.raises(ValueError, match=rf"split\.tsv: .*({said}).*; render the table again"):
+        paragraph("split_half", tmp_path / "split.tsv")

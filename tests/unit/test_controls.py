@@ -9,6 +9,7 @@ from artifact_files import changed_tsv
 from task_pieces import XNLI
 
 from langneurons.evaluation.perplexity import COLUMNS, perplexity_rows, write_perplexity
+from langneurons.evaluation.randomisation import randomisation_test
 from langneurons.evaluation.significance import Predictions
 from langneurons.experiment.condition import Condition
 from langneurons.methods.activation_probability import select_by_relevance
@@ -23,15 +24,14 @@ from langneurons.tables.rows import ControlRow
 from langneurons.tables.split_half import split_half
 
 TITLES = {"m": "Model M"}
-BOOTSTRAP = {"level": 0.95, "resamples": 10_000, "seed": 0}
 
 
 def condition(intervention, language="vi"):
     return Condition("m", "xnli", "base", language, intervention)
 
 
-def row(language="vi"):
-    names = ("none", "zero@lape", "zero@random-0", "zero@random-1", "zero@random-2")
+def row(language="vi", draws=3):
+    names = ("none", "zero@lape", *(f"zero@random-{i}" for i in range(draws)))
     none, own, *random = (condition(name, language) for name in names)
     return ControlRow("m", "LAPE", language, "zero", none, own, tuple(random))
 
@@ -42,15 +42,25 @@ def predictions(scores, path="p", ids=None):
     return Predictions(path, ids, np.array(ids), {"accuracy": scores}, XNLI)
 
 
-def frame_of(by_language, neurons=5):
-    """The table of scores: language -> those of none, own and three draws."""
-    rows = [row(language) for language in by_language]
+def params(family=1, **changed):
+    rules = {"level": 0.95, "resamples": 10_000, "seed": 0, "margin": None} | changed
+    families = {f"xnli.{kind}": family for kind in ("intervention", "random")}
+    return {"scoring": XNLI.plain(), "significance": rules, "families": families, "titles": TITLES, "task": "xnli"}
+
+
+def metrics_of(neurons):
+    return {c: {"neurons": number, "dropped": 2} for c, number in neurons.items()}
+
+
+def frame_of(by_language, neurons=5, **changed):
+    """The table of scores: language -> those of none, own and the draws."""
+    rows = [row(language, len(scores) - 2) for language, scores in by_language.items()]
     read = {
         c: predictions(scores, path=c.intervention)
         for r in rows
         for c, scores in zip((r.none, r.own, *r.random), by_language[r.language], strict=True)
     }
-    return random_controls(rows, read.get, dict.fromkeys(read, neurons), ["accuracy"], TITLES, **BOOTSTRAP)
+    return random_controls(rows, read.get, metrics_of(dict.fromkeys(read, neurons)), params(**changed))
 
 
 def scores(right, of=200, start=0):
@@ -65,9 +75,12 @@ def test_numbers_are_the_means_and_their_range():
     assert tuple(frame.columns) == RANDOM_COLUMNS
     assert (line["model"], line["method"], line["language"], line["intervention"]) == ("Model M", "LAPE", "vi", "zero")
     assert (line["neurons"], line["draws"], line["metric"]) == (5, 3, "accuracy")
+    assert (line["examples"], line["dropped"]) == (200, 2)
     assert (line["none"], line["own"], line["random_low"], line["random_high"]) == (50.0, 30.0, 48.0, 51.5)
     assert line["random_mean"] == pytest.approx((48 + 49 + 51.5) / 3)
     assert line["difference"] == pytest.approx(30 - (48 + 49 + 51.5) / 3)
+    assert line["effect"] == -20.0 and line["effect_low"] < -20 < line["effect_high"] < 0
+    assert line["difference_low"] < line["difference"] < line["difference_high"] < 0
 
 
 def test_a_large_effect_is_more_than_random_and_a_small_one_is_not():
@@ -80,47 +93,57 @@ def test_a_large_effect_is_more_than_random_and_a_small_one_is_not():
         }
     )
     assert frame["more_than_random"].tolist() == ["yes", "no", "no"]
-    assert frame["differs_from_none"].tolist() == ["yes", "no", "no"]
+    assert frame["verdict"].tolist() == ["worse", "undecided", "undecided"]
     assert frame["p_random"].tolist()[2] == frame["p_none"].tolist()[2] == 1.0
 
 
 def test_random_neurons_that_do_more_are_not_taken_for_own_ones():
     """Own neurons differ from random ones, but it is the random ones that change the result."""
     frame = frame_of({"vi": [scores(100), scores(100), scores(50), scores(52), scores(48)]})
-    assert frame["p_random_holm"].item() <= 0.05
+    assert frame["p_random_adjusted"].item() <= 0.05
     assert frame["more_than_random"].item() == "no"
 
 
-def test_own_neurons_within_the_draws_are_no_more_than_random():
-    """One draw does as much as the own neurons: the mean of the draws alone would hide it."""
+def test_masks_that_differ_among_themselves_are_no_sharp_comparison():
+    """On these examples the difference is beyond doubt, but one draw does as much as the own neurons."""
     frame = frame_of({"vi": [scores(100), scores(60), scores(55), scores(100), scores(100)]})
-    assert frame["p_random_holm"].item() <= 0.05
+    difference = (scores(60) - np.mean([scores(55), scores(100), scores(100)], axis=0)).sum()
+    assert scipy.stats.binomtest(0, int(abs(difference))).pvalue < 1e-6
+    assert frame["p_random"].item() > 0.2
     assert frame["more_than_random"].item() == "no"
 
 
-def test_p_values_are_mcnemars_and_the_bootstraps():
+def test_p_values_are_mcnemars_and_crawford_and_howells():
     rng = np.random.default_rng(3)
-    none, own, *draws = (rng.random(400) < share for share in (0.5, 0.45, 0.5, 0.5, 0.5))
+    none, own, *draws = (rng.random(400) < share for share in (0.5, 0.4, 0.5, 0.5, 0.5, 0.52, 0.48))
     (line,) = frame_of({"vi": [none, own, *draws]}).to_dict("records")
     gained, lost = int((own & ~none).sum()), int((none & ~own).sum())
     assert line["p_none"] == pytest.approx(scipy.stats.binomtest(gained, gained + lost).pvalue)
-    difference = own - np.mean(draws, axis=0)
-    # The bootstrap's p of a mean of hundreds of independent differences is close to the t test's.
-    assert line["p_random"] == pytest.approx(scipy.stats.ttest_1samp(difference, 0).pvalue, rel=0.15, abs=0.01)
+    means = [draw.mean() for draw in draws]
+    t = (own.mean() - np.mean(means)) / (np.std(means, ddof=1) * np.sqrt(1 + 1 / 5))
+    masks = 2 * scipy.stats.t.sf(abs(t), 4)
+    examples = randomisation_test(own - np.mean(draws, axis=0), np.arange(400), 5)
+    assert line["p_random"] == pytest.approx(max(masks, examples)) and masks != examples
 
 
-def test_p_values_are_corrected_over_the_table():
-    frame = frame_of({"vi": [scores(100), scores(80), *[scores(100)] * 3], "hi": [scores(100), *[scores(99)] * 4]})
-    for name in ("p_none", "p_random"):
-        small, large = sorted(frame[name])
-        assert sorted(frame[f"{name}_holm"]) == [min(1, 2 * small), min(1, max(2 * small, large))]
+def test_one_draw_is_no_population():
+    frame = frame_of({"vi": [scores(200), scores(0), scores(200)]})
+    assert frame["p_random"].item() == 1.0 and frame["more_than_random"].item() == "no"
+    assert frame["p_none"].item() < 1e-9
+
+
+def test_p_values_are_corrected_for_the_run_not_for_the_table():
+    data = {"vi": [scores(100), scores(80), *[scores(100)] * 3]}
+    alone, many = frame_of(data), frame_of(data | {"hi": [scores(100), *[scores(99)] * 4]}, family=40)
+    assert many["p_none"].tolist()[0] == alone["p_none"].item() == alone["p_none_adjusted"].item()
+    assert many["p_none_adjusted"].tolist()[0] == pytest.approx(40 * alone["p_none"].item())
 
 
 def test_another_number_of_random_neurons_is_refused():
     rows = [row()]
     counts = {c: 5 for c in (rows[0].own, *rows[0].random)} | {rows[0].random[1]: 4}
     with pytest.raises(ValueError, match=r"m, vi: not as many random neurons .*zero@random-1: 4"):
-        random_controls(rows, lambda c: predictions([1, 0]), counts, ["accuracy"], TITLES, **BOOTSTRAP)
+        random_controls(rows, lambda c: predictions([1, 0]), metrics_of(counts), params())
 
 
 def test_other_examples_are_refused_by_the_files_names():
@@ -128,25 +151,17 @@ def test_other_examples_are_refused_by_the_files_names():
     counts = dict.fromkeys((rows[0].own, *rows[0].random), 5)
 
     def read(c):
-        return predictions([1, 0], c.intervention, ("b", "a") if c.intervention.endswith("2") else ("a", "b"))
+        return predictions([1, 0], c.intervention, ("b", "c") if c.intervention.endswith("2") else ("a", "b"))
 
-    with pytest.raises(ValueError, match=r"zero@lape and zero@random-2 hold other examples or another order"):
-        random_controls(rows, read, counts, ["accuracy"], TITLES, **BOOTSTRAP)
+    with pytest.raises(ValueError, match=r"zero@lape and zero@random-2 do not hold the same examples"):
+        random_controls(rows, read, metrics_of(counts), params())
 
 
 def test_the_level_decides_what_counts():
-    """p is exactly 0.0625 of one comparison: six of six changed for the worse would be 0.03, five of five are not."""
-    own = scores(5, of=40)
-    none = scores(10, of=40)
-    rows, counts = [row()], dict.fromkeys((row().own, *row().random), 5)
-    read = {c: predictions(none) for c in (rows[0].none, *rows[0].random)} | {rows[0].own: predictions(own)}
-    found = [
-        random_controls(rows, read.get, counts, ["accuracy"], TITLES, **BOOTSTRAP | {"level": level})[
-            "differs_from_none"
-        ].item()
-        for level in (0.95, 0.9)
-    ]
-    assert found == ["no", "yes"]
+    """p is exactly 0.0625: five examples of forty changed, all for the worse."""
+    data = {"vi": [scores(10, of=40), scores(5, of=40), *[scores(10, of=40)] * 3]}
+    found = [frame_of(data, level=level)["verdict"].item() for level in (0.95, 0.9)]
+    assert found == ["undecided", "worse"]
 
 
 def write_mask(path, neurons, languages=("en", "vi"), details=None, method="lape", **facts):
@@ -267,10 +282,9 @@ def test_random_controls_as_printed(tmp_path):
         tmp_path,
         frame,
         "random_controls",
-        scoring=XNLI.plain(),
+        **params(family=4),
         finetuning="base",
         notes=[],
-        significance={"level": 0.95},
     )
     line = dict(zip(header, body[0], strict=True))
     assert "Metric" not in header
@@ -283,6 +297,8 @@ def test_random_controls_as_printed(tmp_path):
     ]
     assert (line["Intervention"], line["Own - random"], line["More than random"]) == ("0", "−19.5", "yes")
     assert "XNLI accuracy" in text and "over 3 draws of random neurons" in text
+    assert "Bonferroni's correction for the 4 comparisons of this run" in text
+    assert "with 3 draws, 10.2 times the standard deviation" in text  # t of 2 degrees of freedom at 0.00625, sqrt(4/3)
     assert float(rows[0]["random_mean"]) == frame["random_mean"].item()
     assert r"\label{tab:table}" in (tmp_path / "table.tex").read_text(encoding="utf-8")
 

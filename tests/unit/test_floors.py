@@ -12,7 +12,7 @@ FLOORS = [
     {"artifacts"},
     {"hub", "sections"},
     {"experiment.condition", "config.faults"},
-    {"experiment.paths"},
+    {"experiment.comparison", "experiment.paths"},
     {"models"},
     {"activations", "corpus", "hub.access", "hub.command"},
     {"methods"},

@@ -31,9 +31,9 @@ from langneurons.finetuning.adapters import load_adapter, save_adapter
 from langneurons.finetuning.curves import read_curve, write_curve
 from langneurons.methods.mask import NeuronMask, mask_from
 from langneurons.models.loading import TOKENIZER, load_base, open_snapshot, seal_snapshot
+from langneurons.tables.condition_files import agreeing
 from langneurons.tables.condition_tables import read_metrics
 from langneurons.tables.perplexity_file import read_changes
-from langneurons.tables.uncertainty import agreeing
 from langneurons.tasks.files import read_task, write_task
 
 SEED = 20260711
@@ -152,7 +152,7 @@ def condition(path, facts):
 
     path.mkdir()
     scores = [1.0] * facts["correct"] + [0.0] * (12 - facts["correct"])
-    table = pa.table({"id": [f"{i}" for i in range(12)], "score": scores})
+    table = pa.table({"id": [f"{i}" for i in range(12)], "premise": [f"{i // 3}" for i in range(12)], "score": scores})
     own = Condition(*(facts[name] for name in vars(OWN)))
     metrics = {"neurons": 7, "examples": 12, "dropped": 1, "accuracy": 100 * facts["correct"] / 12}
     write_condition(own, metrics, table, XNLI.metrics, path / "m.tsv", path / "p.parquet", facts["digest"])

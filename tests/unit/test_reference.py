@@ -129,7 +129,8 @@ def test_the_papers_table_comes_back_cell_by_cell(config, tmp_path, table):
     assert [(r["Model"], r["Method"], r.get("FTL", ""), r["EL"]) for r in ours] == labels
     headings = ["No Int", "Int Mean", "Int P75", "Int P90", "Int P95", "Int 0", "Int P5", "Int P10", "Int P25"]
     shown = [name for name in headings if name in ours[0]]
-    assert len(shown) == len(values) == len(ours[0]) - len({"Model", "Method", "FTL", "EL", "Neurons"} & set(ours[0]))
+    labelled = {"Model", "Method", "FTL", "EL", "Neurons", "n", "Dropped"} & set(ours[0])
+    assert len(shown) == len(values) == len(ours[0]) - len(labelled)
     found = {key: [line[name] for name in shown] for key, line in zip(labels, ours, strict=True)}
     expected = {key: cells_of(row, values) for key, row in printed.items()}
     other = {key for key in expected if found[key] != expected[key]}
@@ -147,7 +148,7 @@ def test_each_method_alone_comes_back_without_exception(config, tmp_path, table)
     for comparison in config.tables[table].method_groups:
         rows = [row for row in table_rows(config, table) if row.group == comparison]
         _, md, _ = render(config, table, rows, tmp_path / table)
-        ours = [list(line.values())[4:] for line in markdown(md) if line["Method"]]
+        ours = [list(line.values())[6:] for line in markdown(md) if line["Method"]]
         wanted = [row for key, row in printed_rows(table).items() if key[1] == comparison]
         assert ours == [cells_of(row, config.tables[table].interventions) for row in wanted]
 

@@ -9,6 +9,7 @@ from report_pieces import FIGURES, SOURCES, TABLES, body, write_pieces
 
 from langneurons.registry import entries, entry
 from langneurons.report import page as report
+from langneurons.report.answer import counts
 
 
 @pytest.fixture
@@ -44,8 +45,11 @@ def test_the_page_opens_with_the_question_and_the_answer(pieces):
     places = [text.index(words) for words in ("<h1>", ">Question<", ">Answer<", ">Tables<", ">Figures<")]
     assert places == sorted(places)
     assert report.QUESTION.partition(" a language")[0] in text
-    assert "None of 2 comparisons differs from no intervention." in text
-    assert "1 of 1 comparisons do more than as many random neurons." in text
+    opening = re.search(r"<h2>Answer</h2>\s*<p>(.*?)</p>", text)[1]
+    assert opening.startswith("No: none of 2 interventions makes the model better, and a gain of 5 points")
+    assert (
+        "1 of 1 differs from the same on random neurons (3 draws): zero of lape, M, XNLI in vi (−5.0 points)." in text
+    )
 
 
 def test_every_table_and_figure_is_there_with_what_it_means(pieces):
@@ -105,14 +109,17 @@ def test_a_file_that_is_no_rendered_table_is_named(pieces):
 
 
 def test_the_counts_are_written_as_they_are_shown(pieces, tmp_path):
-    counts = report.count_differences(pieces["tables"])
-    report.write_answer(counts, tmp_path / "answer.tsv")
+    report.write_answer(counts(pieces["questions"]), tmp_path / "answer.tsv")
     with (tmp_path / "answer.tsv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
-    assert [(row["against"], row["table"], row["compared"], row["lower"]) for row in rows] == [
-        ("no intervention", "xnli", "2", "0"),
-        ("random neurons", "controls", "1", "1"),
+    names = ("question", "intervention", "compared", "better", "worse", "equivalent", "undecided", "largest_gain")
+    assert [tuple(row[name] for name in names) for row in rows] == [
+        ("intervention", "zero", "2", "0", "0", "1", "1", "4.0"),
+        ("random", "zero", "1", "0", "1", "0", "0", "-2.0"),
     ]
+    text = body(pieces)
+    table = text[text.index("<tbody>") : text.index("</tbody>")]
+    assert re.findall(r'<td class="number">(.*?)</td>', table) == [*"20011", "4.0", *"10100", "-2.0"]
 
 
 @pytest.mark.parametrize("kind", entries("tables"))

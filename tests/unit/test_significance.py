@@ -1,4 +1,4 @@
-"""Intervals and tests against their definitions, worked examples of others, and simulation."""
+"""Intervals against their definitions and simulation, and predictions files."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,26 +18,17 @@ from task_pieces import XNLI
 from task_pieces import XQUAD as SCORED_XQUAD
 
 import langneurons
-from langneurons.evaluation.significance import (
-    cluster_bootstrap,
-    compare,
-    holm,
-    interval,
-    mcnemar,
-    paired,
-    paired_bootstrap,
-    read_predictions,
-    wilson,
-)
+from langneurons.evaluation.significance import aligned, cluster_bootstrap, interval, read_predictions, wilson
 from langneurons.experiment.condition import Condition
 
 XQUAD = ("exact_match", "f1", "exact_match_model_tokens", "f1_model_tokens")
 
 
 def write_xnli(path, scores, ids=None):
+    premises = [f"p{i // 3}" for i in range(len(scores))] if ids is None else [f"p-{name}" for name in ids]
     ids = [f"q{i}" for i in range(len(scores))] if ids is None else ids
-    columns = {"id": pa.array(ids, pa.string()), "score": pa.array(scores, pa.float64())}
-    return predictions_file(path, columns)
+    columns = {"id": pa.array(ids, pa.string()), "premise": pa.array(premises, pa.string())}
+    return predictions_file(path, columns | {"score": pa.array(scores, pa.float64())})
 
 
 def write_xquad(path, em, f1, paragraphs, ids=None):
@@ -119,139 +111,43 @@ def test_bootstrap_refuses():
             cluster_bootstrap(scores, clusters)
 
 
-# Comparisons
-
-
-@pytest.mark.parametrize(("gained", "lost"), [(0, 0), (5, 0), (3, 9), (121, 59)])
-def test_mcnemar_is_the_binomial_sum(gained, lost):
-    a = [1] * gained + [0] * lost + [1] * 7 + [0] * 4
-    b = [0] * gained + [1] * lost + [1] * 7 + [0] * 4
-    n, k = gained + lost, min(gained, lost)
-    expected = min(1.0, 2 * sum(math.comb(n, i) for i in range(k + 1)) / 2**n)
-    assert mcnemar(a, b) == pytest.approx(expected, rel=1e-9)
-    assert mcnemar(b, a) == pytest.approx(expected, rel=1e-9)
-
-
-def test_mcnemar_of_agresti():
-    """Agresti, Categorical Data Analysis, table 10.1: 150 and 86 changed their rating; the statistic is z = -4.17."""
-    p = mcnemar([1] * 150 + [0] * 86, [0] * 150 + [1] * 86)
-    z = (86 - 150) / math.sqrt(86 + 150)
-    assert z == pytest.approx(-4.17, abs=0.005)
-    assert p == pytest.approx(math.erfc(-z / math.sqrt(2)), rel=0.5)  # exact against asymptotic
-    assert p < 1e-4
-
-
-def test_paired_bootstrap_agrees_with_the_t_test_on_independent_examples():
-    from scipy.stats import ttest_rel
-
-    rng = np.random.default_rng(5)
-    b = rng.random(400) * 0.8
-    for shift in (0.0, 0.004, 0.01):
-        a = np.clip(b + shift + rng.normal(0, 0.05, 400), 0, 1)
-        assert paired_bootstrap(a, b, np.arange(400)) == pytest.approx(ttest_rel(a, b).pvalue, abs=0.03)
-
-
-def test_paired_bootstrap_at_its_ends():
-    rng = np.random.default_rng(6)
-    a, clusters = rng.random(100), rng.integers(0, 20, 100)
-    assert paired_bootstrap(a, a, clusters) == 1.0
-    assert paired_bootstrap(a, a / 2, clusters, 999) == pytest.approx(2 / 1000)
-    assert paired_bootstrap(a / 2, a, clusters, 999) == pytest.approx(2 / 1000)
-    assert paired_bootstrap(a, a / 2, ["p"] * 100) == 1.0
-    assert paired_bootstrap([0.1, 0.7, 0.2], [0.7, 0.1, 0.2], [0, 1, 2]) == 1.0  # 0.6 and -0.6 cancel out
-    with pytest.raises(ValueError, match="3 examples against 2"):
-        paired_bootstrap([0, 0, 1], [0, 1], [0, 1, 2])
-    with pytest.raises(ValueError, match="3 examples against 2"):
-        mcnemar([0, 0, 1], [0, 1])
-
-
-def test_clusters_weaken_a_difference():
-    b = np.full(200, 0.5)
-    a = b + np.repeat([0.1] * 12 + [-0.1] * 8, 10)  # the ten answers of a paragraph change together
-    assert paired_bootstrap(a, b, np.arange(200)) < 0.01  # 120 against 80
-    assert paired_bootstrap(a, b, np.repeat(np.arange(20), 10)) > 0.2  # 12 against 8
-
-
-# Holm
-
-
-@pytest.mark.parametrize(
-    ("p", "adjusted"),
-    [
-        ([0.01, 0.04, 0.03, 0.005], [0.03, 0.06, 0.06, 0.02]),  # 4 x 0.005, 3 x 0.01, 2 x 0.03, then no smaller
-        ([0.05, 0.04, 0.03, 0.02, 0.01], [0.09, 0.09, 0.09, 0.08, 0.05]),  # R: p.adjust(..., "holm")
-        ([0.5, 0.6], [1.0, 1.0]),
-        ([0.2], [0.2]),
-        ([], []),
-        ([0.001, 0.001, 1.0], [0.003, 0.003, 1.0]),
-    ],
-)
-def test_holm_by_hand(p, adjusted):
-    assert holm(p) == pytest.approx(adjusted, abs=1e-12)
-
-
-def test_holm_rejects_what_the_step_down_rejects():
-    """Holm's own words: go up the ordered p-values while p_(i) <= alpha / (m + 1 - i)."""
-    rng = np.random.default_rng(8)
-    for _ in range(50):
-        p = rng.random(9) ** 3
-        rejected = set()
-        for i, index in enumerate(np.argsort(p)):
-            if p[index] > 0.05 / (9 - i):
-                break
-            rejected.add(int(index))
-        assert {i for i, q in enumerate(holm(p)) if q <= 0.05} == rejected
-
-
-@pytest.mark.parametrize("p", [[0.5, 1.1], [-0.1], [math.nan]])
-def test_holm_refuses(p):
-    with pytest.raises(ValueError, match="between 0 and 1"):
-        holm(p)
-
-
 # Files
 
 
 def test_conditions_are_matched_by_id(tmp_path):
-    a = write_xnli(tmp_path / "a.parquet", [1, 1, 1, 0, 1, 1], [*"abcdef"])
-    b = write_xnli(tmp_path / "b.parquet", [0, 0, 1, 0, 0, 1], [*"fedcba"])  # a right; b, e, f wrong; d right
-    found = paired(a, b, XNLI, "accuracy")
-    assert found.difference == pytest.approx(100 * (5 - 2) / 6)
-    assert found.p == pytest.approx(mcnemar([1, 1, 1, 0, 1, 1], [1, 0, 0, 1, 0, 0]))
-    back = paired(b, a, XNLI, "accuracy")
-    assert (back.difference, back.p) == (-found.difference, found.p)
+    a = read_predictions(write_xnli(tmp_path / "a.parquet", [1, 1, 1, 0, 1, 1], [*"abcdef"]), XNLI)
+    b = read_predictions(write_xnli(tmp_path / "b.parquet", [0, 0, 1, 0, 0, 1], [*"fedcba"]), XNLI)
+    found = aligned(a, b)
+    assert found.ids == a.ids and found.path == b.path
+    assert found.of("accuracy").tolist() == [1, 0, 0, 1, 0, 0]
+    assert aligned(b, found).of("accuracy").tolist() == b.of("accuracy").tolist()
 
 
-def test_each_metric_takes_its_test(tmp_path):
+def test_each_metric_takes_its_interval(tmp_path):
     rng = np.random.default_rng(9)
     paragraphs = [f"p{i // 3}" for i in range(60)]
-    em_a, em_b = rng.integers(0, 2, (2, 60)).astype(float)
-    f1_a, f1_b = rng.random((2, 60))
-    a = read_predictions(write_xquad(tmp_path / "a.parquet", em_a, f1_a, paragraphs), SCORED_XQUAD)
-    b = read_predictions(write_xquad(tmp_path / "b.parquet", em_b, f1_b, paragraphs), SCORED_XQUAD)
-    for name in ("exact_match", "exact_match_model_tokens"):
-        assert compare(a, b, name) == pytest.approx((100 * (em_a - em_b).mean(), mcnemar(em_a, em_b)))
-        assert interval(a, name, 0.9, 500, 3) == cluster_bootstrap(em_a, paragraphs, 0.9, 500, 3)
-    for name in ("f1", "f1_model_tokens"):
-        p = paired_bootstrap(f1_a, f1_b, paragraphs, 500, 3)
-        assert compare(a, b, name, 500, 3) == pytest.approx((100 * (f1_a - f1_b).mean(), p))
-        assert interval(a, name, 0.9, 500, 3) == cluster_bootstrap(f1_a, paragraphs, 0.9, 500, 3)
-    xnli = read_predictions(write_xnli(tmp_path / "c.parquet", em_a), XNLI)
-    assert interval(xnli, "accuracy", 0.9) == wilson(int(em_a.sum()), 60, 0.9)
+    em, f1 = rng.integers(0, 2, 60).astype(float), rng.random(60)
+    xquad = read_predictions(write_xquad(tmp_path / "a.parquet", em, f1, paragraphs), SCORED_XQUAD)
+    for name, scores in (("exact_match", em), ("f1", f1), ("exact_match_model_tokens", em), ("f1_model_tokens", f1)):
+        assert interval(xquad, name, 0.9, 500, 3) == cluster_bootstrap(scores, paragraphs, 0.9, 500, 3)
+    xnli = read_predictions(write_xnli(tmp_path / "c.parquet", em), XNLI)
+    assert interval(xnli, "accuracy", 0.9, 500, 3) == cluster_bootstrap(em, np.arange(60) // 3, 0.9, 500, 3)
+    independent = replace(XNLI, clusters=None)
+    assert interval(replace(xnli, scoring=independent), "accuracy", 0.9) == wilson(int(em.sum()), 60, 0.9)
     with pytest.raises(ValueError, match=r"c\.parquet: no metric 'f1'; write one of accuracy"):
         interval(xnli, "f1")
 
 
 def test_other_examples_are_refused(tmp_path):
-    a = write_xnli(tmp_path / "a.parquet", [1, 0, 1], ["x", "y", "z"])
-    b = write_xnli(tmp_path / "b.parquet", [1, 0], ["x", "z"])
+    a = read_predictions(write_xnli(tmp_path / "a.parquet", [1, 0, 1], ["x", "y", "z"]), XNLI)
+    b = read_predictions(write_xnli(tmp_path / "b.parquet", [1, 0], ["x", "z"]), XNLI)
     for pair in ((a, b), (b, a)):
         with pytest.raises(ValueError, match=r"do not hold the same examples .*b\.parquet has no 'y'"):
-            paired(*pair, XNLI, "accuracy")
-    c = write_xquad(tmp_path / "c.parquet", [1, 0], [1, 0], ["p", "q"])
-    d = write_xquad(tmp_path / "d.parquet", [1, 0], [1, 0], ["p", "p"])
+            aligned(*pair)
+    c = read_predictions(write_xquad(tmp_path / "c.parquet", [1, 0], [1, 0], ["p", "q"]), SCORED_XQUAD)
+    d = read_predictions(write_xquad(tmp_path / "d.parquet", [1, 0], [1, 0], ["p", "p"]), SCORED_XQUAD)
     with pytest.raises(ValueError, match=r"c\.parquet and .*d\.parquet assign examples to different paragraphs"):
-        paired(c, d, SCORED_XQUAD, "f1")
+        aligned(c, d)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from langneurons.experiment.conditions import table_conditions
 from langneurons.experiment.published import report_entries, report_tables, table_entries, table_input, table_params
 from langneurons.registry import entries, entry
 from langneurons.report.findings import Rendered
-from langneurons.report.page import count_differences, report_body
+from langneurons.report.page import report_body
 from langneurons.tables.base import JOB_FUNCTIONS, Kind
 from langneurons.tables.files import write_table
 
@@ -27,7 +27,7 @@ from typing import Literal
 
 from langneurons.experiment.paths import paths_of
 from langneurons.sections.tables import MethodTable
-from langneurons.tables.base import Findings
+from langneurons.tables.base import Finding
 from langneurons.tables.checks import method_checks
 from langneurons.tables.columns import columns_text
 from langneurons.tables.common import common_params, pairs_of
@@ -49,6 +49,10 @@ checks = method_checks
 
 
 def conditions(section, context):
+    return []
+
+
+def comparisons(section, context):
     return []
 
 
@@ -81,8 +85,8 @@ def text(params, frame):
     return columns_text(frame, COLUMNS, caption(params), ["A note."])
 
 
-def findings(name, rows, alpha, scoring):
-    return Findings([], ("How hard is the text?", f"{len(rows)} texts were measured."))
+def findings(rows, scoring):
+    return Finding("How hard is the text?", f"{len(rows)} texts were measured.")
 '''
 
 
@@ -113,7 +117,7 @@ def test_an_entry_provides_the_protocol(name):
     kind = entry("tables", name)
     needed = [name for name, value in vars(Kind).items() if callable(value) or isinstance(value, staticmethod)]
     needed = [name for name in needed if not name.startswith("_")]
-    assert {"checks", "conditions", "inputs", "params", *JOB_FUNCTIONS} == {*needed, "MEANING"}
+    assert {"checks", "conditions", "comparisons", "inputs", "params", *JOB_FUNCTIONS} == {*needed, "MEANING"}
     assert all(callable(getattr(kind, function)) for function in needed)
     assert kind.ENTRY_OF == "tables" and kind.MEANING.strip() and kind.Section.__doc__
 
@@ -151,8 +155,7 @@ def test_a_kind_of_ones_own_is_one_file(raw, own, tmp_path):
     assert "| Mistral Nemo | vi | 300.12 |" in (tmp_path / "own.md").read_text(encoding="utf-8")
     assert r"\label{tab:own}" in (tmp_path / "own.tex").read_text(encoding="utf-8")
     tables = {"own": Rendered("plain_perplexity", tmp_path / "own.tsv")}
-    assert count_differences(tables) == []
-    body = report_body(tables, {}, ROOT / "workflow/report", miniature=False)
+    body = report_body([], tables, {}, ROOT / "workflow/report", miniature=False)
     assert "<h3>How hard is the text?</h3>\n<p>1 texts were measured.</p>" in body
     assert "The perplexity of each text as it is." in body
 

@@ -34,6 +34,7 @@ from langneurons.tables.rows import Row
 
 TITLES = {"llama": "Llama 3.1", "nemo": "Mistral Nemo"}
 VALUES = ("none", "mean", "p90", "zero", "p10")
+INTERVENTIONS = ("No Int", "Int Mean", "Int P90", "Int 0", "Int P10")
 
 # Table 1 as printed: (model, method, language) -> none mean p90 zero p10.
 TABLE1 = {
@@ -176,14 +177,14 @@ def test_table_by_hand():
     }
     table = condition_table(rows, metrics, XNLI.columns, TITLES, False, baselines)
     assert list(table.columns) == [
-        *("model", "model_key", "method", "method_key", "language", "neurons", "none", "zero")
+        *("model", "model_key", "method", "method_key", "language", "neurons", "examples", "dropped", "none", "zero")
     ]
     expected = [
-        ["Llama 3.1", "llama", "", "", "en", None, 90.5, None],  # a source has no intervention
-        ["Llama 3.1", "llama", "LAPE", "lape", "vi", 41, 80.123456789, 79.0],
-        ["Llama 3.1", "llama", "LAPE", "lape", "hi", 5, 0.0, 3.0],
-        ["Mistral Nemo", "nemo", "", "", "en", None, 91.0, None],
-        ["Mistral Nemo", "nemo", "LAPE", "lape", "vi", 0, 61.0, 60.0],
+        ["Llama 3.1", "llama", "", "", "en", None, 10, 0, 90.5, None],  # a source has no intervention
+        ["Llama 3.1", "llama", "LAPE", "lape", "vi", 41, 10, 0, 80.123456789, 79.0],
+        ["Llama 3.1", "llama", "LAPE", "lape", "hi", 5, 10, 0, 0.0, 3.0],
+        ["Mistral Nemo", "nemo", "", "", "en", None, 10, 0, 91.0, None],
+        ["Mistral Nemo", "nemo", "LAPE", "lape", "vi", 0, 10, 0, 61.0, 60.0],
     ]
     found = [[None if v is pd.NA else v for v in line.values()] for line in table.to_dict("records")]
     assert found == expected
@@ -208,30 +209,38 @@ def test_uncertainty_follows_its_number():
     rows = [row("llama", "LAPE", "vi", ("none", "zero"), task="xquad")]
     baseline = Condition("llama", "xquad", "base", "en", "none")
     scores = {"exact_match": 1.0, "f1": 2.0, "exact_match_low": 0.5, "exact_match_high": 3.0, "f1_low": 1.5}
-    scores |= {"f1_high": 4.0, "neurons": 5}
-    tests = {"exact_match_p": 0.2, "exact_match_p_holm": 0.4, "f1_p": 0.01, "f1_p_holm": 0.02}
+    scores |= {"f1_high": 4.0, "neurons": 5, "examples": 10, "dropped": 0}
+    tests = {"exact_match_p": 0.2, "exact_match_p_adjusted": 0.4, "f1_p": 0.01, "f1_p_adjusted": 0.02}
+    tests |= {"exact_match_effect": 0.0, "exact_match_effect_low": -1.0, "exact_match_effect_high": 1.0}
+    tests |= {"f1_effect": 0.0, "f1_effect_low": -2.0, "f1_effect_high": 2.0, "f1_verdict": "worse"}
+    tests |= {"exact_match_verdict": "undecided"}
     metrics = {baseline: scores, rows[0].cells["none"]: scores, rows[0].cells["zero"]: scores | tests}
     table = condition_table(rows, metrics, XQUAD.columns, TITLES, False, [baseline])
     ends = ("", "_low", "_high")
-    assert list(table.columns[6:]) == [
+    found = ("_effect", "_effect_low", "_effect_high", "_p", "_p_adjusted", "_verdict")
+    assert list(table.columns[8:]) == [
         *[f"none_{metric}{end}" for metric in ("em", "f1") for end in ends],
-        *[f"zero_{metric}{end}" for metric in ("em", "f1") for end in (*ends, "_p", "_p_holm")],
+        *[f"zero_{metric}{end}" for metric in ("em", "f1") for end in (*ends, *found)],
     ]
-    assert table.iloc[1, 6:].tolist() == [1, 0.5, 3, 2, 1.5, 4, 1, 0.5, 3, 0.2, 0.4, 2, 1.5, 4, 0.01, 0.02]
-    assert table.iloc[0, 12:].isna().all()
+    assert table.iloc[1, 8:].tolist() == [
+        *(1, 0.5, 3, 2, 1.5, 4),
+        *(1, 0.5, 3, 0, -1, 1, 0.2, 0.4, "undecided"),
+        *(2, 1.5, 4, 0, -2, 2, 0.01, 0.02, "worse"),
+    ]
+    assert table.iloc[0, 14:].isna().all()
 
 
 def test_what_differs_is_marked(tmp_path):
     rows = [row("llama", "LAPE", c, ("none", "zero"), task="xquad") for c in ("vi", "hi")]
-    scores = {"exact_match": 1.0, "f1": 2.0, "neurons": 5}
+    scores = {"exact_match": 1.0, "f1": 2.0, "neurons": 5, "examples": 10, "dropped": 4}
     metrics = {c: dict(scores) for r in rows for c in r.cells.values()}
-    metrics[rows[0].cells["zero"]] |= {"exact_match_p_holm": 0.05, "f1_p_holm": 0.051}
-    metrics[rows[1].cells["zero"]] |= {"exact_match_p_holm": 0.2, "f1_p_holm": 0.0}
+    metrics[rows[0].cells["zero"]] |= {"exact_match_verdict": "worse", "f1_verdict": "equivalent"}
+    metrics[rows[1].cells["zero"]] |= {"exact_match_verdict": "undecided", "f1_verdict": "better"}
     table = condition_table(rows, metrics, XQUAD.columns, TITLES, False, [])
-    write_table(table, condition_text(table, 1, "", alpha=0.05), tmp_path / "t")
+    write_table(table, condition_text(table, 1, ""), tmp_path / "t")
     cells = [line[4:] for line in markdown_cells(tmp_path / "t.md")[1]]
-    assert cells == [["1.0 (2.0)", "1.0\\* (2.0)"], ["1.0 (2.0)", "1.0 (2.0\\*)"]]
-    assert r"vi & 5 & 1.0 (2.0) & 1.0$^{*}$ (2.0) \\" in (tmp_path / "t.tex").read_text()
+    assert cells == [["10", "4", "1.0 (2.0)", "1.0\\* (2.0≈)"], ["10", "4", "1.0 (2.0)", "1.0 (2.0\\*)"]]
+    assert r"vi & 5 & 10 & 4 & 1.0 (2.0) & 1.0$^{*}$ (2.0$^{\approx}$) \\" in (tmp_path / "t.tex").read_text()
 
 
 def test_xquad_metric_picks_the_pair():
@@ -240,8 +249,8 @@ def test_xquad_metric_picks_the_pair():
     metrics = {cell: {"neurons": 5, "examples": 1, "dropped": 0} | scores for cell in rows[0].cells.values()}
     for metric, (em, f1) in {"mlqa": (1.0, 2.0), "model_tokens": (3.0, 4.0)}.items():
         table = condition_table(rows, metrics, scoring("xquad", metric).columns, TITLES, False, [])
-        assert list(table.columns[6:]) == ["none_em", "none_f1", "p90_em", "p90_f1"]
-        assert table.iloc[0, 6:].tolist() == [em, f1, em, f1]
+        assert list(table.columns[8:]) == ["none_em", "none_f1", "p90_em", "p90_f1"]
+        assert table.iloc[0, 8:].tolist() == [em, f1, em, f1]
 
 
 def test_finetuned_neurons_column():
@@ -249,7 +258,7 @@ def test_finetuned_neurons_column():
     metrics = {cell: measured(50.0) for r in rows for cell in r.cells.values()}
     table = condition_table(rows, metrics, XNLI.columns, TITLES, True, [])
     labels = ["model", "model_key", "method", "method_key", "finetuned_neurons", "language", "neurons"]
-    assert list(table.columns[:7]) == labels
+    assert list(table.columns[:9]) == [*labels, "examples", "dropped"]
     assert table["method_key"].tolist() == ["lape"] * 3
     assert table["finetuned_neurons"].tolist() == ["en", "vi", "en+vi"]
 
@@ -262,6 +271,9 @@ def test_gathering_refuses():
         condition_table(rows, metrics, XNLI.columns, TITLES, False, [])
     with pytest.raises(ValueError, match="no title for model 'llama'"):
         condition_table(rows, metrics, XNLI.columns, {}, False, [])
+    metrics[rows[0].cells["zero"]] = measured(1.0, 5) | {"dropped": 3}
+    with pytest.raises(ValueError, match=r"conditions of one row differ in dropped .*none: 0, .*zero@lape: 3"):
+        condition_table(rows, metrics, XNLI.columns, TITLES, False, [])
 
 
 def write_statistics(path, of=("llama", "en"), **columns):
@@ -314,12 +326,12 @@ def paper_table():
 def test_paper_table_gives_its_printed_cells(tmp_path):
     write_table(paper_table(), condition_text(paper_table(), 1, "XNLI"), tmp_path / "xnli")
     header, body = markdown_cells(tmp_path / "xnli.md")
-    assert header == ["Model", "Method", "EL", "Neurons", "No Int", "Int Mean", "Int P90", "Int 0", "Int P10"]
-    assert body == [[TITLES[m], c, k, "7", *cells.split()] for (m, c, k), cells in TABLE1.items()]
+    assert header == ["Model", "Method", "EL", "Neurons", "n", "Dropped", *INTERVENTIONS]
+    assert body == [[TITLES[m], c, k, "7", "10", "0", *cells.split()] for (m, c, k), cells in TABLE1.items()]
     latex = (tmp_path / "xnli.tex").read_text()
     lines = re.findall(r"^(\w\w(?: & [\d.]+)+) \\\\$", latex, re.MULTILINE)
-    assert lines == [f"{k} & 7 & " + " & ".join(cells.split()) for (_, _, k), cells in TABLE1.items()]
-    groups = re.findall(r"\\multicolumn\{7\}\{c\}\{(.*)\}", latex)
+    assert lines == [f"{k} & 7 & 10 & 0 & " + " & ".join(cells.split()) for (_, _, k), cells in TABLE1.items()]
+    groups = re.findall(r"\\multicolumn\{9\}\{c\}\{(.*)\}", latex)
     assert groups == [f"{m} with {c}" for m in TITLES.values() for c in ("LAPE", "Act Prob 90p")]
 
 
@@ -331,9 +343,9 @@ def test_tsv_reads_back_exactly(tmp_path):
     table = condition_table(rows, metrics, XNLI.columns, TITLES, False, [baseline])
     write_table(table, condition_text(table, 1, ""), tmp_path / "t")
     assert (tmp_path / "t.tsv").read_bytes().decode() == (
-        "model\tmodel_key\tmethod\tmethod_key\tlanguage\tneurons\tnone\tzero\n"
-        "Llama 3.1\tllama\t\t\ten\t\t66.66666666666667\t\n"
-        "Llama 3.1\tllama\tLAPE\tlape\tvi\t12\t33.333333333333336\t0.0\n"
+        "model\tmodel_key\tmethod\tmethod_key\tlanguage\tneurons\texamples\tdropped\tnone\tzero\n"
+        "Llama 3.1\tllama\t\t\ten\t\t10\t0\t66.66666666666667\t\n"
+        "Llama 3.1\tllama\tLAPE\tlape\tvi\t12\t10\t0\t33.333333333333336\t0.0\n"
     )
 
 
@@ -353,15 +365,15 @@ def test_pairs_marks_missing_and_notes(tmp_path):
     paths = write_table(table, condition_text(table, 1, "A & B", ["50 % of {x}_y | z"]), tmp_path / "t")
     assert paths == [f"{tmp_path}/t.{ending}" for ending in ("tsv", "md", "tex")]
     assert markdown_cells(tmp_path / "t.md")[1] == [
-        ["Llama 3.1", "", "en", "–", "41.0 (73.5)", "–"],
-        ["Llama 3.1", "LAPE", "vi", "0", "41.0 (73.5)", "41.0 (73.5)†"],
-        ["Llama 3.1", "LAPE", "hi", "3", "41.0 (73.5)", "0.0 (0.0)"],
+        ["Llama 3.1", "", "en", "–", "9", "0", "41.0 (73.5)", "–"],
+        ["Llama 3.1", "LAPE", "vi", "0", "9", "0", "41.0 (73.5)", "41.0 (73.5)†"],
+        ["Llama 3.1", "LAPE", "hi", "3", "9", "0", "41.0 (73.5)", "0.0 (0.0)"],
     ]
     markdown, latex = ((tmp_path / f"t.{ending}").read_text() for ending in ("md", "tex"))
     assert f"† {NO_NEURON}" in markdown
     assert r"50 % of {x}\_y \| z" in markdown
-    assert r"vi & 0 & 41.0 (73.5) & 41.0 (73.5)$^{\dagger}$ \\" in latex
-    assert r"en & -- & 41.0 (73.5) & -- \\" in latex
+    assert r"vi & 0 & 9 & 0 & 41.0 (73.5) & 41.0 (73.5)$^{\dagger}$ \\" in latex
+    assert r"en & -- & 9 & 0 & 41.0 (73.5) & -- \\" in latex
     assert r"\caption{A \& B}" in latex
     assert rf"$^{{\dagger}}$ {NO_NEURON}" in latex
     assert r"50 \% of \{x\}\_y \textbar{} z" in latex
@@ -381,8 +393,8 @@ def test_finetuning_layout_of_the_random_table(tmp_path):
     assert table["neurons"].isna().all()
     write_table(table, condition_text(table, 1, "Random"), tmp_path / "t")
     assert markdown_cells(tmp_path / "t.md") == (
-        ["Model", "Method", "FTL", "EL", "No Int"],
-        [["Llama 3.1", "Random", "vi", "vi", "80.1"]],
+        ["Model", "Method", "FTL", "EL", "n", "Dropped", "No Int"],
+        [["Llama 3.1", "Random", "vi", "vi", "10", "0", "80.1"]],
     )
 
 

@@ -1,33 +1,56 @@
-"""A table's intervals and p-values, against scipy on the same predictions; and what it refuses."""
+"""A table's intervals and verdicts, against their functions on the same predictions; and what it refuses."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
-import scipy.stats
 from artifact_files import predictions_file
 from task_pieces import XNLI, XQUAD
 
-from langneurons.evaluation.significance import cluster_bootstrap, holm, paired_bootstrap
+from langneurons.evaluation.comparisons import effect_interval
+from langneurons.evaluation.randomisation import randomisation_test
+from langneurons.evaluation.significance import cluster_bootstrap
+from langneurons.experiment.comparison import INTERVENTION, Compared
 from langneurons.experiment.condition import Condition
 from langneurons.experiment.paths import Paths, condition_of
 from langneurons.tables.captions import uncertainty
-from langneurons.tables.uncertainty import corrected, with_uncertainty
+from langneurons.tables.uncertainty import with_uncertainty
 
 NONE = Condition("llama", "xnli", "base", "vi", "none")
 ZERO = Condition("llama", "xnli", "base", "vi", "zero@lape")
 MEAN = Condition("llama", "xnli", "base", "vi", "mean@lape")
 OTHER = Condition("llama", "xnli", "en@lape", "vi", "zero@lape")  # its own none is not in the table
-SETTINGS = {"level": 0.95, "resamples": 500, "seed": 3}
+COMPARED = [Compared(INTERVENTION, condition, (NONE,)) for condition in (ZERO, MEAN)]
+SETTINGS = {"level": 0.95, "resamples": 10_000, "seed": 3, "margin": 8.0}
+
+
+def params(scoring=XNLI, family=2):
+    families = {f"{task}.intervention": family for task in ("xnli", "xquad")}
+    return {"scoring": scoring.plain(), "significance": SETTINGS, "families": families}
+
+
+def found_in(metrics, files, compared=COMPARED, **changed):
+    """``with_uncertainty`` of files under the paths of a run: a path says its condition."""
+    return with_uncertainty(metrics, files.values(), compared, params(**changed))
 
 
 def xnli(path, right, ids=None, condition=NONE):
     ids = ids or [f"{i}" for i in range(len(right))]
-    columns = {"id": pa.array(ids, pa.string()), "score": np.asarray(right, float)}
+    premises = pa.array([f"{i // 3}" for i in range(len(ids))], pa.string())
+    columns = {"id": pa.array(ids, pa.string()), "premise": premises, "score": np.asarray(right, float)}
     return predictions_file(path, columns, condition)
+
+
+def path_of(directory, condition):
+    """The file of a condition's predictions, in a directory made for it."""
+    path = Path(Paths(str(directory), "").predictions(condition))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def measured(right):
@@ -44,63 +67,70 @@ def scores():
 
 @pytest.fixture
 def table(tmp_path, scores):
-    files = {c: xnli(tmp_path / f"{i}.parquet", right, condition=c) for i, (c, right) in enumerate(scores.items())}
+    files = {c: xnli(path_of(tmp_path, c), right, condition=c) for c, right in scores.items()}
     return {c: measured(right) for c, right in scores.items()}, files
 
 
-def test_accuracy_against_scipy(table, scores):
-    found = with_uncertainty(*table, XNLI, **SETTINGS)
-    ps = []
+def test_intervals_and_verdicts_are_those_of_the_predictions(table, scores):
+    found = found_in(*table)
+    premises = np.arange(200) // 3
     for condition, right in scores.items():
-        interval = scipy.stats.binomtest(int(right.sum()), 200).proportion_ci(0.95, method="wilson")
         ends = found[condition]["accuracy_low"], found[condition]["accuracy_high"]
-        assert ends == pytest.approx((100 * interval.low, 100 * interval.high))
+        assert ends == cluster_bootstrap(right.astype(float), [f"{i}" for i in premises], 0.95, 10_000, 3)
         assert found[condition]["accuracy"] == table[0][condition]["accuracy"]
         if condition in (ZERO, MEAN):
-            a, b = int((right & ~scores[NONE]).sum()), int((~right & scores[NONE]).sum())
-            ps.append(scipy.stats.binomtest(a, a + b).pvalue)
-            assert found[condition]["accuracy_p"] == pytest.approx(ps[-1])
+            differences = right.astype(float) - scores[NONE]
+            p = randomisation_test(differences, premises)
+            assert found[condition]["accuracy_p"] == pytest.approx(p)
+            assert found[condition]["accuracy_p_adjusted"] == pytest.approx(min(1, 2 * p))
+            assert found[condition]["accuracy_effect"] == pytest.approx(100 * differences.mean())
+            ends = found[condition]["accuracy_effect_low"], found[condition]["accuracy_effect_high"]
+            assert ends == pytest.approx(effect_interval(differences, premises))
         else:
             assert "accuracy_p" not in found[condition]
-    assert [found[c]["accuracy_p_holm"] for c in (ZERO, MEAN)] == pytest.approx(
-        [min(1, 2 * ps[0]), max(ps[1], min(1, 2 * ps[0]))]
-    )
-    assert ps[0] < 0.01 < ps[1]
-    assert corrected(found) == [found[ZERO]["accuracy_p_holm"], found[MEAN]["accuracy_p_holm"]]
+    assert (found[ZERO]["accuracy_verdict"], found[MEAN]["accuracy_verdict"]) == ("worse", "equivalent")
     assert "accuracy_low" not in table[0][NONE]  # what was given stays as it was
 
 
-def test_answers_are_corrected_over_both_metrics(tmp_path):
+def test_a_verdict_does_not_depend_on_what_else_is_in_the_table(table):
+    metrics, files = table
+    part = {c: metrics[c] for c in (NONE, MEAN)}
+    alone = found_in(part, {c: files[c] for c in part}, [COMPARED[1]])
+    assert alone[MEAN] == found_in(metrics, files)[MEAN]
+
+
+def test_a_mask_without_neurons_has_no_verdict(table, scores):
+    metrics, files = table
+    metrics = metrics | {ZERO: measured(scores[ZERO]) | {"neurons": 0}}
+    assert found_in(metrics, files)[ZERO]["accuracy_verdict"] == "no neuron"
+
+
+def test_exact_match_and_f1_are_tested_over_whole_paragraphs(tmp_path):
     rng = np.random.default_rng(1)
     names = ("exact_match", "f1", "exact_match_model_tokens", "f1_model_tokens")
-    conditions = [Condition("llama", "xquad", "base", "zh", value) for value in ("none", "zero@lape", "p90@lape")]
+    none, zero = (Condition("llama", "xquad", "base", "zh", value) for value in ("none", "zero@lape"))
     paragraphs = [f"p{i // 4}" for i in range(80)]
     data, files, metrics = {}, {}, {}
-    for i, condition in enumerate(conditions):
+    for i, condition in enumerate((none, zero)):
         f1 = np.clip(rng.random(80) - 0.15 * i, 0, 1)
         data[condition] = {name: (f1 > 0.5).astype(float) if "exact" in name else f1 for name in names}
-        files[condition] = tmp_path / f"{i}.parquet"
+        files[condition] = path_of(tmp_path, condition)
         ids = {"id": [f"{k}" for k in range(80)], "paragraph": paragraphs}
         predictions_file(files[condition], ids | data[condition], condition)
-        metrics[condition] = {name: 100 * float(v.mean()) for name, v in data[condition].items()} | {"examples": 80}
-    found = with_uncertainty(metrics, files, XQUAD, **SETTINGS)
-    none, *others = conditions
-    p = []
-    for c in others:
-        em, base = data[c]["exact_match"] == 1, data[none]["exact_match"] == 1
-        p.append(scipy.stats.binomtest(int((em & ~base).sum()), int((em != base).sum())).pvalue)
-        p.append(paired_bootstrap(data[c]["f1"], data[none]["f1"], paragraphs, 500, 3))
-    assert [found[c][f"{m}_p"] for c in others for m in ("exact_match", "f1")] == pytest.approx(p)
-    assert [found[c][f"{m}_p_holm"] for c in others for m in ("exact_match", "f1")] == pytest.approx(holm(p))
-    for c in conditions:
-        ends = found[c]["f1_low"], found[c]["f1_high"]
-        assert ends == cluster_bootstrap(data[c]["f1"], paragraphs, 0.95, 500, 3)
-        assert not [name for name in found[c] if "model_tokens_" in name]
+        metrics[condition] = {name: 100 * float(v.mean()) for name, v in data[condition].items()}
+        metrics[condition] |= {"examples": 80, "neurons": 3}
+    found = found_in(metrics, files, [Compared(INTERVENTION, zero, (none,))], scoring=XQUAD)
+    for name in ("exact_match", "f1"):
+        p = randomisation_test(data[zero][name] - data[none][name], paragraphs, draws=10_000, seed=3)
+        assert found[zero][f"{name}_p"] == p
+        ends = found[none][f"{name}_low"], found[none][f"{name}_high"]
+        assert ends == cluster_bootstrap(data[none][name], paragraphs, 0.95, 10_000, 3)
+    assert not [name for name in found[zero] if "model_tokens_" in name]
 
 
 def refused(table, said, *words):
     with pytest.raises(ValueError, match=re.escape(said)) as error:
-        with_uncertainty(*table, XNLI, **SETTINGS)
+        found_in(*table)
     assert all(str(word) in str(error.value) for word in words)
 
 
@@ -141,13 +171,15 @@ def test_every_number_of_the_metrics_is_that_of_the_predictions(table, scores, n
     """Also those that no score tells: how many neurons were overwritten, how many examples were dropped."""
     metrics, files = table
     said = metrics[ZERO] | {name: metrics[ZERO][name] + 1e-12 * (name == "accuracy") + (name != "accuracy")}
-    columns = {"id": [f"{i}" for i in range(200)], "score": scores[ZERO].astype(float)}
+    columns = {"id": [f"{i}" for i in range(200)], "premise": [f"{i // 3}" for i in range(200)]}
+    columns["score"] = scores[ZERO].astype(float)
     predictions_file(files[ZERO], columns, ZERO, metrics=said)
     refused(table, f"was written with {name} {said[name]!r}, its metrics file says", files[ZERO])
 
 
 def test_two_snapshots_are_not_compared(table, scores):
-    columns = {"id": [f"{i}" for i in range(200)], "score": scores[ZERO].astype(float)}
+    columns = {"id": [f"{i}" for i in range(200)], "premise": [f"{i // 3}" for i in range(200)]}
+    columns["score"] = scores[ZERO].astype(float)
     path = predictions_file(table[1][ZERO], columns, ZERO, model="cd" * 32)
     refused(table, "are of different snapshots of the model", path)
 
@@ -166,11 +198,22 @@ def test_a_path_says_its_condition(intervention):
         condition_of("results/tables/xnli.tsv")
 
 
+def notes(frame, family=102, level=0.95):
+    said = params(family=family)
+    said["significance"] = SETTINGS | {"level": level}
+    return uncertainty(XNLI, pd.DataFrame(frame), said | {"task": "xnli"})
+
+
 def test_notes():
-    assert "* differs from No Int" in uncertainty(XNLI, [0.05, 0.2], 0.95, 100)[0]
-    assert "over the 2 comparisons" in uncertainty(XNLI, [0.05, 0.2], 0.95, 100)[0]
-    assert uncertainty(XNLI, [0.051], 0.95, 100)[0].startswith("No intervention differs from No Int")
-    (only,) = uncertainty(XNLI, [], 0.9, 100)
-    assert "90 % interval (Wilson's)" in only
-    assert not any("too few" in note for note in uncertainty(XQUAD, [1.0] * 192, 0.95, 10_000))
-    assert any("too few" in note for note in uncertainty(XQUAD, [1.0] * 192, 0.95, 5_000))
+    labels = {"model": ["M", "M"], "method": ["LAPE", "LAPE"], "language": ["vi", "hi"], "neurons": [3, 0]}
+    one = labels | {"zero_effect_high": [1.25, 9.0], "zero_verdict": ["undecided", "no neuron"]}
+    differs, gain, interval = notes(one)
+    assert differs.startswith("No intervention differs from No Int") and "for the 102 comparisons" in differs
+    assert "randomisation test over whole premises" in differs
+    assert gain == "The largest gain in accuracy that is not excluded (95 %): 1.2 points (M, LAPE, vi, Int 0)."
+    assert interval.startswith("The TSV has each number's 95 % interval (by bootstrap, 10,000 draws of whole premises)")
+    differs, same, *_ = notes(one | {"mean_verdict": ["worse", "equivalent"]})
+    assert differs.startswith("* differs from No Int on the same examples: p at most 0.05 (")
+    assert same == "≈ equivalent: the 95 % interval of the difference lies within 8 points of 0."
+    (only,) = notes(labels, level=0.9)
+    assert "90 % interval" in only

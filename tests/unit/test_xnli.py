@@ -32,8 +32,13 @@ def pairs(*rows):
 
 
 def test_encode_puts_eos_between_and_bos_once():
-    encoded = xnli.encode(pairs(("a b", "c", 2), ("d", "", 0)), word_tokenizer(), 10)
-    assert encoded.examples[:] == {"id": ["0", "1"], "input_ids": [[1, 3, 4, 2, 5], [1, 6, 2]], "labels": [2, 0]}
+    encoded = xnli.encode(pairs(("a b", "c", 2), ("d", "", 0), ("a b", "", 1)), word_tokenizer(), 10)
+    assert encoded.examples[:] == {
+        "id": ["0", "1", "2"],
+        "premise": ["0", "1", "0"],  # the first pair with the same one
+        "input_ids": [[1, 3, 4, 2, 5], [1, 6, 2], [1, 3, 4, 2]],
+        "labels": [2, 0, 1],
+    }
     assert encoded.dropped == 0
 
 

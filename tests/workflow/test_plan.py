@@ -99,6 +99,7 @@ def test_the_paper_is_planned_whole(dry_run, config):
         "draw_neurons": models * 3,
         "draw_perplexity": models * 3,
         "render_table": 8 + 5,  # of the paper, and of controls
+        "compare": 4,  # two tasks, against none and against random neurons
         "compare_with_paper": 8,
         "write_report": 1,
     }

@@ -108,7 +108,7 @@ def test_downloads_and_gathering_are_local(paper):
     _, jobs, _ = paper
     local = {job.rule for job in jobs if job.slurm is None}
     downloads = {"download_model", "download_corpus_shard", "download_task"}
-    tables = {"render_table", "compare_with_paper", "write_report"}
+    tables = {"render_table", "compare", "compare_with_paper", "write_report"}
     assert local == downloads | tables | {"draw_neurons", "draw_perplexity", "draw_curves"}
 
 

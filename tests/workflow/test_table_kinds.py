@@ -33,7 +33,7 @@ OWN = '''"""The languages of the text."""
 from typing import Literal
 
 from langneurons.sections.tables import TableSection
-from langneurons.tables.base import Findings, Text
+from langneurons.tables.base import Finding, Text
 from langneurons.tables.common import common_params
 
 ENTRY_OF = "tables"
@@ -52,6 +52,10 @@ def checks(name, section, context):
 
 
 def conditions(section, context):
+    return []
+
+
+def comparisons(section, context):
     return []
 
 
@@ -77,8 +81,8 @@ def text(params, frame):
     return Text(["Language"], [[code] for code in frame["language"]], caption(params), [])
 
 
-def findings(name, rows, alpha, scoring):
-    return Findings([], ("Which languages?", ", ".join(row["language"] for row in rows)))
+def findings(rows, scoring):
+    return Finding("Which languages?", ", ".join(row["language"] for row in rows))
 '''
 
 

@@ -23,12 +23,32 @@ rule render_table:
         "../scripts/render_table.py"
 
 
+rule compare:
+    input:
+        unpack(of(published.question_input)),
+    output:
+        paths.comparisons(),
+    log:
+        paths.log("compare", "{question}"),
+    wildcard_constraints:
+        question=one_of(published.questions(settings)),
+    conda:
+        "../../environment.yml"
+    params:
+        version=version_of("compare"),
+        comparisons=of(published.question_params),
+    message:
+        "Comparisons: {wildcards.question}"
+    script:
+        "../scripts/compare.py"
+
+
 rule compare_with_paper:
     input:
         paths.table(),
     output:
-        tsv=paths.comparison(ending="tsv"),
-        md=paths.comparison(ending="md"),
+        tsv=paths.beside_paper(ending="tsv"),
+        md=paths.beside_paper(ending="md"),
     log:
         paths.log("compare_with_paper", "{table}"),
     wildcard_constraints:
@@ -88,6 +108,7 @@ rule draw_perplexity:
 
 localrules:
     render_table,
+    compare,
     compare_with_paper,
     draw_neurons,
     draw_perplexity,

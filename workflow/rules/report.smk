@@ -11,6 +11,7 @@ report: "../report/workflow.rst"
 rule write_report:
     input:
         tables=[paths.table(name, "tsv") for name in published.report_tables(settings)],
+        comparisons=[paths.comparisons(question) for question in published.report_questions(settings)],
         printed=[paths.table(name, "md") for name in published.report_tables(settings)],
         figures=[
             paths.figure(kind, model, method, "svg")
@@ -30,6 +31,7 @@ rule write_report:
         entries=entry_versions(published.report_entries),
         sources=lambda wildcards: content(f"{workflow.basedir}/workflow/report/{name}" for name in REPORT_SOURCES),
         tables=published.report_tables(settings),
+        questions=published.report_questions(settings),
         level=settings.significance.level,
         kinds=published.FIGURE_KINDS,
         labels=[f"{settings.models[model].title}, {method}" for model, method in published.drawn_pairs(settings)],

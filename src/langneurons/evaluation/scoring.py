@@ -26,7 +26,7 @@ class Scoring:
 
     ``metrics``: by name, in the order of the metric files; ``clusters``: the column of the predictions whose equal
     values mark examples of one text, None where examples are independent; ``columns``: the suffix of a table's column
-    -> the metric in it; ``title``: what captions call the task and the printed metrics.
+    -> the metric in it, the primary one first; ``title``: what captions call the task and the printed metrics.
     """
 
     metrics: Mapping[str, Metric]
@@ -34,6 +34,11 @@ class Scoring:
     columns: Mapping[str, str]
     task: str
     title: str
+
+    @property
+    def primary(self) -> str:
+        """The metric that verdicts are on: the first of ``columns``."""
+        return next(iter(self.columns.values()))
 
     def printed(self, binary: bool) -> list[str]:
         """Labels of the printed metrics that are, or are not, binary."""

@@ -120,7 +120,10 @@ class Paths:
     def table(self, name: str = "{table}", ending: str = "tsv") -> str:
         return f"{self.results}/tables/{name}.{ending}"
 
-    def comparison(self, name: str = "{table}", ending: str = "tsv") -> str:
+    def comparisons(self, question: str = "{question}") -> str:
+        return f"{self.results}/comparisons/{question}.tsv"
+
+    def beside_paper(self, name: str = "{table}", ending: str = "tsv") -> str:
         return self.table(f"{name}_vs_paper", ending)
 
     def figure(self, kind: str, model: str = "{model}", method: str = "{method}", ending: str = "svg") -> str:

@@ -8,13 +8,15 @@ from langneurons.config.faults import listed
 from langneurons.config.load import Config, ConfigError
 from langneurons.config.needed import drawn_methods
 from langneurons.config.table_checks import table_context
+from langneurons.experiment.comparison import Compared
 from langneurons.experiment.condition import BASE
 from langneurons.experiment.finetunings import trained
 from langneurons.experiment.paths import paths_of
 from langneurons.registry import entry
 from langneurons.sections import TaskTable
 from langneurons.tables import reference
-from langneurons.tables.common import models_of, notes_of, titles_of
+from langneurons.tables.common import condition_inputs, models_of, notes_of, titles_of
+from langneurons.tables.verdicts import significance_params
 from langneurons.tasks.base import scoring_of
 
 NEURON_FIGURES = ("neuron_counts", "neuron_overlap", "neuron_layers")
@@ -39,7 +41,7 @@ def table_files(config: Config) -> list[str]:
     paths = paths_of(config)
     files = [paths.table(name, ending) for name in config.run.tables for ending in ("tsv", "md", "tex")]
     compared = [name for name in config.run.tables if name in compared_tables(config)]
-    return files + [paths.comparison(name, ending) for name in compared for ending in ("tsv", "md")]
+    return files + [paths.beside_paper(name, ending) for name in compared for ending in ("tsv", "md")]
 
 
 def table_models(config: Config, table: str) -> list[str]:
@@ -71,9 +73,62 @@ def table_input(config: Config, table: str) -> dict[str, list[str]]:
 
 
 def table_params(config: Config, table: str) -> dict[str, Any]:
-    """What a table's layout depends on."""
+    """What a table's layout depends on; of a table with verdicts also how many comparisons they are corrected for."""
     section = config.tables[table]
-    return entry("tables", section.kind).params(section, table_context(config))
+    params = entry("tables", section.kind).params(section, table_context(config))
+    if asked := {one.question for one in table_comparisons(config, table)}:
+        params["families"] = {q: len(found) for q, found in questions(config, table).items() if q in asked}
+    return params
+
+
+def table_comparisons(config: Config, table: str) -> list[Compared]:
+    """What a table compares; nothing where other keys contradict it."""
+    if ("tables", table) in config.left_out:
+        return []
+    section = config.tables[table]
+    return entry("tables", section.kind).comparisons(section, table_context(config))
+
+
+def questions(config: Config, asked: str | None = None) -> dict[str, list[Compared]]:
+    """Question -> the distinct comparisons that answer it: of the run's tables, and of one that is ``asked`` for."""
+    found: dict[str, set[Compared]] = {}
+    for table in dict.fromkeys([*config.run.tables, *([asked] if asked else [])]):
+        for one in table_comparisons(config, table):
+            found.setdefault(one.question, set()).add(one)
+    return {question: sorted(found[question]) for question in sorted(found)}
+
+
+def question_input(config: Config, question: str) -> dict[str, list[str]]:
+    """The files that the comparisons of a question are made of."""
+    compared = questions(config)[question]
+    return condition_inputs(
+        sorted({c for one in compared for c in (one.condition, *one.references)}), table_context(config)
+    )
+
+
+def question_params(config: Config, question: str) -> dict[str, Any]:
+    """What the comparisons of a question depend on beside their files."""
+    compared = questions(config)[question]
+    task = compared[0].condition.task
+    return {
+        "compared": [one.plain() for one in compared],
+        "scoring": scoring_of(config.tasks[task]).plain(),
+        "significance": significance_params(task, config),
+        "families": {question: len(compared)},
+        "titles": {model: config.models[model].title for model in sorted({one.condition.model for one in compared})},
+    }
+
+
+def report_questions(config: Config) -> dict[str, tuple[str, dict[str, Any], float | None]]:
+    """Question -> its kind, how its task is scored, and the task's margin."""
+    return {
+        question: (
+            compared[0].kind,
+            scoring_of(config.tasks[compared[0].condition.task]).plain(),
+            config.tasks[compared[0].condition.task].margin,
+        )
+        for question, compared in questions(config).items()
+    }
 
 
 def comparison_params(config: Config, table: str) -> dict[str, Any]:

@@ -7,15 +7,15 @@ import csv
 import io
 import os
 import textwrap
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, fields
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from langneurons.experiment.comparison import AGAINST
 from langneurons.files import write_atomically
 from langneurons.registry import entry
-from langneurons.report.findings import QUESTION, Tables, findings_of, sentences
-from langneurons.tables.base import Count
+from langneurons.report.answer import QUESTION, Count, Question, answer, counts
+from langneurons.report.findings import Tables, finding_of
 from langneurons.tables.reference import MEANING as BESIDE_THE_PAPER
 
 if TYPE_CHECKING:
@@ -32,22 +32,18 @@ HEADINGS = {
 _LINE = 4_000  # characters of a line of an embedded image
 
 
-def count_differences(tables: Tables, alpha: float = 0.05) -> list[Count]:
-    """What each table says against no intervention and against random neurons."""
-    return [count for name, table in tables.items() for count in findings_of(name, table, alpha).counts]
-
-
-def write_answer(counts: Iterable[Count], path: str | os.PathLike) -> None:
+def write_answer(found: Iterable[Count], path: str | os.PathLike) -> None:
     """Write the counts as TSV, one line each."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, [field.name for field in fields(Count)], delimiter="\t", lineterminator="\n")
+    writer = csv.DictWriter(out, Count._fields, delimiter="\t", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(map(asdict, counts))
+    writer.writerows(count._asdict() for count in found)
     with write_atomically(path) as partial:
         partial.write_text(out.getvalue(), encoding="utf-8", newline="\n")
 
 
 def report_body(
+    questions: Sequence[Question],
     tables: Tables,
     figures: Mapping[str, list[tuple[str, str | os.PathLike]]],
     sources: str | os.PathLike,
@@ -56,25 +52,26 @@ def report_body(
 ) -> str:
     """The report as a piece of HTML: style, question, answer, tables and figures, all inside it.
 
-    ``tables``: the Markdown beside each TSV is what is shown. ``figures``: kind -> (label, SVG) of each; without any,
-    the page has no section of figures. ``sources``: directory of the templates and captions (``workflow/report``).
-    ``miniature``: say that the numbers are the demo's. ``alpha``: the largest p-value that counts as a difference.
-    ValueError naming the file for a table that is no rendered one.
+    ``questions``: what was compared, of which the answer speaks. ``tables``: the Markdown beside each TSV is what is
+    shown. ``figures``: kind -> (label, SVG) of each; without any, the page has no section of figures. ``sources``:
+    directory of the templates and captions (``workflow/report``). ``miniature``: say that the numbers are the demo's.
+    ``alpha``: the largest p-value that counts as a difference. ValueError naming the file for a table that is no
+    rendered one.
     """
     from markupsafe import Markup
 
-    findings = [findings_of(name, table, alpha) for name, table in tables.items()]
-    counts = [count for found in findings for count in found.counts]
+    findings = [finding_of(table) for table in tables.values()]
     template = _environment(sources).get_template("body.html.jinja2")
     return template.render(
         style=Markup(_read(sources, "style.css")),
         title=TITLE,
         miniature=miniature,
         question=QUESTION,
-        answer=sentences(counts),
-        counts=counts,
+        answer=answer(questions),
+        counts=counts(questions),
+        against=AGAINST,
         alpha=f"{alpha:g}",
-        paragraphs=[found.paragraph for found in findings if found.paragraph],
+        paragraphs=[found for found in findings if found],
         tables=[_table(name, table.kind, table.path, sources) for name, table in tables.items()],
         figures=[_figures(kind, found, sources) for kind, found in figures.items() if found],
     )

@@ -17,7 +17,9 @@ class Significance(Section):
     level: Annotated[float, Field(ge=0.5, lt=1)] = Field(
         0.95, description="Confidence level of intervals; 1 - level is the largest p-value that counts as a difference."
     )
-    resamples: Annotated[int, Field(ge=100)] = Field(10_000, description="Draws of a bootstrap.")
+    resamples: Annotated[int, Field(ge=10_000)] = Field(
+        10_000, description="Draws of a bootstrap, and of a test that is not exact (more where more is corrected for)."
+    )
 
 
 class TableSection(Section):

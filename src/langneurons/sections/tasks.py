@@ -44,6 +44,11 @@ class TaskSection(Section):
     title: Title | None = Field(None, description="Name in captions and the report; null for the task's own.")
     source_language: Language = Field("en", description="Language of the training data.")
     languages: list[Language] = Field(min_length=1, description="Target languages.")
+    margin: Annotated[float, Field(gt=0, le=100)] | None = Field(
+        None,
+        description="Largest effect, in points, that counts as none: where the whole interval of a difference lies "
+        "within it, conditions are equivalent; null: none are.",
+    )
     limit: Positive | None = Field(
         None, description="Test examples that are evaluated: the first of each file; null for all."
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from langneurons.evaluation.scoring import Scoring
+from langneurons.experiment.comparison import Compared
 from langneurons.experiment.condition import Condition
 from langneurons.sections.tables import TableSection
 
@@ -52,24 +53,11 @@ class Text:
     notes: list[str]
 
 
-@dataclass(frozen=True)
-class Count:
-    """Comparisons of one intervention in one table ``against`` NONE or RANDOM: how many, and how many differ."""
+class Finding(NamedTuple):
+    """What the report says of a table: a heading and a paragraph."""
 
-    against: str
-    table: str
-    metric: str
-    intervention: str
-    compared: int
-    higher: int
-    lower: int
-
-
-class Findings(NamedTuple):
-    """What the report says of a table: counts for its answer, and a heading with a paragraph, or None."""
-
-    counts: list[Count]
-    paragraph: tuple[str, str] | None
+    heading: str
+    text: str
 
 
 class Kind(Protocol):
@@ -92,12 +80,20 @@ class Kind(Protocol):
         """The evaluations that the table reads, sorted; none for a kind that reads other files."""
 
     @staticmethod
+    def comparisons(section: Any, context: Context) -> list[Compared]:
+        """What the table compares among its conditions; none for a kind that has no verdicts."""
+
+    @staticmethod
     def inputs(section: Any, context: Context) -> dict[str, list[str]]:
         """Named lists of the files that the table is made of."""
 
     @staticmethod
     def params(section: Any, context: Context) -> dict[str, Any]:
-        """What the table's layout depends on, as plain values of JSON: an edit of it renders the table again."""
+        """What the table's layout depends on, as plain values of JSON: an edit of it renders the table again.
+
+        To a table with ``comparisons`` the library adds ``families``: question -> how many comparisons of the run
+        answer it.
+        """
 
     @staticmethod
     def frame(params: Mapping[str, Any], inputs: Any) -> pandas.DataFrame:
@@ -115,8 +111,5 @@ class Kind(Protocol):
         """The sentence above the table."""
 
     @staticmethod
-    def findings(name: str, rows: list[dict[str, str]], alpha: float, scoring: Scoring | None) -> Findings:
-        """What the rows of the TSV say; ``alpha``: the largest p-value that counts as a difference.
-
-        ``scoring``: of the table's task; None for a table of no task.
-        """
+    def findings(rows: list[dict[str, str]], scoring: Scoring | None) -> Finding | None:
+        """What the rows of the TSV say; None: nothing. ``scoring``: of the table's task; None for one of no task."""

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 from langneurons.evaluation.scoring import Scoring
+from langneurons.experiment.comparison import BETTER, EQUIVALENT, INTERVENTION, WORSE
 from langneurons.experiment.condition import BASE, PRETRAINED
+from langneurons.tables.formats import DIFFERS, SAME, heading
+
+if TYPE_CHECKING:
+    import pandas
 
 PAIR = ("_em", "_f1")
 """Suffixes of two columns that share a cell: EM (F1)."""
@@ -34,36 +42,64 @@ def _title(scoring: Scoring) -> str:
     return f"{scoring.task} {first} ({second}), %"
 
 
-def uncertainty(scoring: Scoring, adjusted: list[float], level: float, resamples: int | None = None) -> list[str]:
-    """Notes on a table's intervals and comparisons with no intervention.
+def uncertainty(scoring: Scoring, frame: pandas.DataFrame, params: Mapping[str, Any]) -> list[str]:
+    """Notes on the intervals and verdicts of a table of conditions, and how large a gain they leave possible.
 
-    ``adjusted``: the Holm-corrected p-values of all comparisons of the table; ``resamples``: draws of the bootstrap,
-    for a task that has one.
+    ``params``: the table's ``significance``, ``families`` and ``titles``.
     """
-    alpha, notes = 1 - level, []
-    binary, drawn = scoring.printed(binary=True), scoring.printed(binary=False)
-    tests = [("exact McNemar test", binary)] if binary else []
-    tests += [("paired bootstrap", drawn)] if drawn else []
-    alone = len(tests) == 1
-    test = ", ".join(name if alone else f"{name} of {' and '.join(labels)}" for name, labels in tests)
-    kind = (
-        f"by bootstrap, {resamples:,} draws of whole {scoring.clusters or 'example'}s"
-        if scoring.draws()
-        else "Wilson's"
-    )
-    if adjusted:
-        test = f"{test}, Holm's correction over the {len(adjusted)} comparisons of this table"
-        if any(p <= alpha for p in adjusted):
-            notes.append(f"* differs from No Int on the same examples: p at most {alpha:g} ({test}).")
+    chosen, notes = params["significance"], []
+    level = f"{100 * chosen['level']:g} %"
+    verdicts = [name for name in frame.columns if name.endswith("_verdict")]
+    if verdicts:
+        question = f"{params['task']}.{INTERVENTION}"
+        test = tested(scoring, chosen["level"], params["families"][question])
+        found = {verdict for name in verdicts for verdict in frame[name].dropna()}
+        if found & {BETTER, WORSE}:
+            notes.append(f"{DIFFERS} differs from No Int on the same examples: {test}.")
         else:
-            notes.append(
-                f"No intervention differs from No Int on the same examples: every p is above {alpha:g} ({test})."
-            )
-        if drawn and resamples and 2 / (resamples + 1) * len(adjusted) > alpha:
-            said = f"{resamples:,} draws are too few to tell any {' or '.join(drawn)} apart after the correction"
-            notes.append(f"{said}: draw more.")
-    notes.append(f"The TSV has each number's {100 * level:g} % interval ({kind}).")
+            notes.append(f"No intervention differs from No Int on the same examples: {test}.")
+        if EQUIVALENT in found:
+            notes.append(f"{SAME} equivalent: the {level} interval of the difference {within(chosen['margin'])}.")
+        notes += largest_gain(scoring, frame, level)
+    if scoring.draws():
+        kind = f"by bootstrap, {chosen['resamples']:,} draws of whole {scoring.clusters or 'example'}s"
+    else:
+        kind = "Wilson's"
+    notes.append(f"The TSV has each number's {level} interval ({kind}), and each difference's with its verdict.")
     return notes
+
+
+def tested(scoring: Scoring, level: float, family: int) -> str:
+    """How differences are tested: the largest p, the test, and what it is corrected for."""
+    test = f"randomisation test over whole {scoring.clusters or 'example'}s"
+    label = scoring.metrics[scoring.primary].label
+    return (
+        f"p at most {1 - level:g} ({test}, Bonferroni's correction for the {family} comparisons of this run in {label})"
+    )
+
+
+def within(margin: float) -> str:
+    """What equivalence asks of an interval."""
+    return f"lies within {margin:g} point{'s' if margin != 1 else ''} of 0"
+
+
+def largest_gain(scoring: Scoring, frame: pandas.DataFrame, level: str) -> list[str]:
+    """The highest end of a difference's interval in the primary metric, and whose it is; nothing without neurons."""
+    suffix = next(suffix for suffix, metric in scoring.columns.items() if metric == scoring.primary)
+    ends = [name for name in frame.columns if name.endswith(f"{suffix}_effect_high")]
+    acting = frame[(frame["neurons"].fillna(0) > 0) & (frame["method"] != "")]
+    found = [
+        (float(row[name]), f"{row['model']}, {row['method']}, {row['language']}", name)
+        for row in acting.astype(object).where(acting.notna(), None).to_dict("records")
+        for name in ends
+        if row[name] is not None
+    ]
+    if not found:
+        return []
+    gain, place, name = max(found)
+    intervention = heading(name.removesuffix(f"{suffix}_effect_high"))
+    label = scoring.metrics[scoring.primary].label
+    return [f"The largest gain in {label} that is not excluded ({level}): {gain:.1f} points ({place}, {intervention})."]
 
 
 def against_paper(number: int, inside: list[str], lacking: int, level: float, own: list[str]) -> list[str]:

@@ -7,14 +7,15 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from langneurons.evaluation.scoring import Scoring
-from langneurons.experiment.condition import BASE, Condition, spell_intervention
+from langneurons.experiment.comparison import INTERVENTION, Compared
+from langneurons.experiment.condition import BASE, NONE, Condition, spell_intervention
 from langneurons.sections.tables import TaskTable
 from langneurons.tables import captions
-from langneurons.tables.base import Context, Findings, Text
+from langneurons.tables.base import Context, Text
 from langneurons.tables.checks import intervention_checks, task_checks
 from langneurons.tables.common import common_params, models_of, notes_of, targets_of, task_of
-from langneurons.tables.findings import against_none
 from langneurons.tables.rows import Row
+from langneurons.tables.verdicts import significance_params
 from langneurons.tasks.base import scoring_of
 
 if TYPE_CHECKING:
@@ -50,33 +51,40 @@ def rows_of(
     return rows
 
 
+def comparisons(rows: list[Row]) -> list[Compared]:
+    """Every intervention of a row against none, where the row has both."""
+    return sorted(
+        {
+            Compared(INTERVENTION, cell, (row.cells[NONE],))
+            for row in rows
+            for cell in row.cells.values()
+            if NONE in row.cells and cell != row.cells[NONE]
+        }
+    )
+
+
 def params(section: TaskTable, context: Context, rows: list[Row], baselines: list[Condition]) -> dict[str, Any]:
     """What the layout depends on: the section, its rows, how the task is scored, and what intervals are drawn with."""
-    config = context.config
     chosen = common_params(section, context)
     chosen["rows"] = [asdict(row) for row in rows]
     chosen["baselines"] = [asdict(c) for c in baselines]
+    chosen["compared"] = [one.plain() for one in comparisons(rows)]
     scoring = scoring_of(task_of(section, context))
     chosen["scoring"], chosen["notes"] = scoring.plain(), notes_of(section, context)
-    chosen["significance"] = {"level": config.significance.level}
-    if scoring.draws():
-        chosen["significance"] |= {"resamples": config.significance.resamples, "seed": config.seed}
+    chosen["significance"] = significance_params(section.task, context.config)
     return chosen
 
 
 def frame(params: Mapping[str, Any], inputs: Any, finetuning: bool) -> pandas.DataFrame:
-    """The measured conditions with their intervals and p-values: ``condition_tables.condition_table``."""
+    """The measured conditions with their intervals and verdicts: ``condition_tables.condition_table``."""
     from langneurons.experiment.paths import condition_of
     from langneurons.tables.condition_tables import condition_table, read_metrics
     from langneurons.tables.uncertainty import with_uncertainty
 
     scoring = Scoring.of(params["scoring"])
-    metrics = with_uncertainty(
-        read_metrics({condition_of(path): path for path in inputs.metrics}, scoring.metrics),
-        {condition_of(path): path for path in inputs.predictions},
-        scoring,
-        **params["significance"],
-    )
+    metrics = read_metrics({condition_of(path): path for path in inputs.metrics}, scoring.metrics)
+    compared = [Compared.of(plain) for plain in params["compared"]]
+    metrics = with_uncertainty(metrics, inputs.predictions, compared, params)
     rows = [Row(**row | {"cells": {k: Condition(**c) for k, c in row["cells"].items()}}) for row in params["rows"]]
     baselines = [Condition(**c) for c in params["baselines"]]
     return condition_table(
@@ -98,13 +106,10 @@ def text(params: Mapping[str, Any], frame: pandas.DataFrame) -> Text:
     """The table as printed, with notes on its metric and on what its numbers can bear."""
     from langneurons.tables.condition_tables import condition_text
 
-    scoring, significance = Scoring.of(params["scoring"]), params["significance"]
-    columns = [name for name in frame.columns if name.endswith("_p_holm")]
-    adjusted = [float(p) for name in columns for p in frame[name].dropna()]
-    said = captions.uncertainty(scoring, adjusted, significance["level"], significance.get("resamples"))
-    return condition_text(frame, DECIMALS, caption(params), [*params["notes"], *said], alpha=1 - significance["level"])
+    said = captions.uncertainty(Scoring.of(params["scoring"]), frame, params)
+    return condition_text(frame, DECIMALS, caption(params), [*params["notes"], *said])
 
 
-def findings(name: str, rows: list[dict[str, str]], alpha: float, scoring: Scoring) -> Findings:
-    """What differs from no intervention."""
-    return Findings(against_none(name, rows, scoring, alpha), None)
+def findings(rows: list[dict[str, str]], scoring: Scoring) -> None:
+    """Nothing: what its conditions say stands in the answer, from ``comparisons/``."""
+    return None

@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from langneurons.artifacts.tsv import read_tsv
 from langneurons.experiment.condition import Condition, split_finetuning, split_intervention
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 CONDITION = ("model", "task", "finetuning", "language", "intervention")
 COUNTS = ("neurons", "examples", "dropped")
-UNCERTAIN = ("_low", "_high", "_p", "_p_holm")
+UNCERTAIN = ("_low", "_high", "_effect", "_effect_low", "_effect_high", "_p", "_p_adjusted", "_verdict")
 NO_NEURON = "no neuron of this language: equal to no intervention"
 NO_METHOD = "Rows without a method: the source language without intervention."
 
@@ -65,11 +65,12 @@ def condition_table(
     """The measured conditions as a table at full precision (percent), a line per row of ``rows`` in their order.
 
     Columns: model (its title), model_key, method (name of the method group), method_key, finetuned_neurons (only with
-    ``finetuning``), language, neurons (how many the interventions of the row overwrite; missing where none does), and
-    for each intervention a column per metric (``columns``: its suffix -> the metric). Each of ``baselines`` is a line
-    with method ``""``, first of its model; the interventions, which it has not, are ``pandas.NA``. Where ``metrics``
-    say it (``uncertainty.with_uncertainty``), each column is followed by its ``_low`` and ``_high``, an intervention's
-    also by ``_p`` and ``_p_holm``.
+    ``finetuning``), language, neurons (how many the interventions of the row overwrite; missing where none does),
+    examples and dropped (how many were evaluated, and how many were too long to be), and for each intervention a column
+    per metric (``columns``: its suffix -> the metric). Each of ``baselines`` is a line with method ``""``, first of its
+    model; the interventions, which it has not, are ``pandas.NA``. Where ``metrics`` say it
+    (``uncertainty.with_uncertainty``), each column is followed by its ``_low`` and ``_high``, an intervention's also by
+    ``_effect`` to ``_verdict`` (``UNCERTAIN``).
 
     Raises ValueError for an unknown model, for conditions without a number (naming them all), and
     for a row whose interventions overwrite different numbers of neurons.
@@ -93,15 +94,19 @@ def condition_table(
         "finetuned_neurons": [row.neurons for row in lines],
         "language": [row.language for row in lines],
         "neurons": pd.array([_neurons(row, metrics) for row in lines], dtype="Int64"),
+        "examples": pd.array([_count_of(row, metrics, "examples") for row in lines], dtype="Int64"),
+        "dropped": pd.array([_count_of(row, metrics, "dropped") for row in lines], dtype="Int64"),
     }
     if not finetuning:
         del table["finetuned_neurons"]
     for intervention in interventions:
         for suffix, source in columns.items():
             for ending in ("", *UNCERTAIN):
-                found = [_measured(row, intervention, metrics).get(source + ending, pd.NA) for row in lines]
+                found: list[Any] = [_measured(row, intervention, metrics).get(source + ending, pd.NA) for row in lines]
                 if not ending or any(value is not pd.NA for value in found):
-                    table[intervention + suffix + ending] = pd.array(found, dtype="Float64")
+                    column = intervention + suffix + ending
+                    words = ending == "_verdict"
+                    table[column] = pd.array(found, dtype="string") if words else pd.array(found, dtype="Float64")
     return pd.DataFrame(table)
 
 
@@ -134,15 +139,13 @@ def statistics_table(
     return pd.DataFrame(lines, columns=["model", "model_key", "language", *columns])
 
 
-def condition_text(
-    frame: pandas.DataFrame, decimals: int, caption: str, notes: Iterable[str] = (), alpha: float = 0.05
-) -> Text:
+def condition_text(frame: pandas.DataFrame, decimals: int, caption: str, notes: Iterable[str] = ()) -> Text:
     """A table as printed, ``frame`` as ``condition_table`` or ``statistics_table`` gives it.
 
-    Numbers have ``decimals``; exact match and F1 share a cell as EM (F1); marked are numbers whose ``_p_holm`` is at
-    most ``alpha`` and cells whose intervention had no neuron to act on; a note for each mark precedes ``notes``.
+    Numbers have ``decimals``; exact match and F1 share a cell as EM (F1); marked are numbers by their ``_verdict``, and
+    cells whose intervention had no neuron to act on; a note for the latter precedes ``notes``.
     """
-    header, body = printed(frame, decimals, alpha)
+    header, body = printed(frame, decimals)
     notes = list(notes)
     if "method" in frame and (frame["method"] == "").any():
         notes.insert(0, NO_METHOD)
@@ -226,3 +229,15 @@ def _neurons(row: Row, metrics: Mapping[Condition, Mapping[str, float | int]]) -
             f"({said}); evaluate all of them with the same mask"
         )
     return next(iter(counts.values()), None)
+
+
+def _count_of(row: Row, metrics: Mapping[Condition, Mapping[str, float | int]], name: str) -> int:
+    """A count that all of the row's conditions share; ValueError where they do not."""
+    counts = {c: int(metrics[c][name]) for c in row.cells.values() if c in metrics}
+    if len(set(counts.values())) > 1:
+        said = ", ".join(f"{c.intervention}: {n}" for c, n in counts.items())
+        raise ValueError(
+            f"{row.model}, {row.group}, {row.language}: conditions of one row differ in {name} ({said}); evaluate all "
+            "of them again"
+        )
+    return next(iter(counts.values()))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from langneurons.experiment.comparison import Compared
 from langneurons.experiment.condition import Condition, spell_finetuning
 from langneurons.sections.tables import TaskTable
 from langneurons.tables import condition_layout as layout
@@ -23,7 +24,8 @@ DECIMALS = layout.DECIMALS
 MEANING = """\
 Beside the attention layers, the neurons of the languages FTL are fine-tuned (LoRA on their rows of the gate projection
 alone) on the task's English training data; the model is then evaluated in the language EL, without an intervention and
-with EL's neurons set to a constant. A star says that an intervention's number differs from *No Int* of its row.
+with EL's neurons set to a constant. A star says that an intervention's number differs from *No Int* of its row, ≈ that
+the two are equivalent.
 """
 
 
@@ -60,6 +62,10 @@ def rows(section: Section, context: Context) -> list[Row]:
 
 def conditions(section: Section, context: Context) -> list[Condition]:
     return sorted({cell for row in rows(section, context) for cell in row.cells.values()})
+
+
+def comparisons(section: Section, context: Context) -> list[Compared]:
+    return layout.comparisons(rows(section, context))
 
 
 def inputs(section: Section, context: Context) -> dict[str, list[str]]:

@@ -8,19 +8,22 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from langneurons.experiment.comparison import BETTER, EQUIVALENT, WORSE
 from langneurons.finite import check_finite
 
 if TYPE_CHECKING:
     import pandas
 
-HEADINGS = {"finetuned_neurons": "FTL", "language": "EL"}
-LABELS = ("model", "method", "finetuned_neurons", "language", "neurons")
+HEADINGS = {"finetuned_neurons": "FTL", "language": "EL", "examples": "n"}
+LABELS = ("model", "method", "finetuned_neurons", "language", "neurons", "examples", "dropped")
 KEYS = ("model_key", "method_key")
 """Columns with the configuration's keys of what the titles beside them name: stored, not printed."""
-UNCERTAINTY = re.compile("_(low|high|p|p_holm)$")
+UNCERTAINTY = re.compile("_(low|high|effect|p|p_adjusted|verdict)$")
 """Ends of the columns that say what the number before them can bear: stored, not printed."""
 MARK = "†"
-DIFFERS = "*"
+DIFFERS, SAME = "*", "≈"
+MARKS = {BETTER: DIFFERS, WORSE: DIFFERS, EQUIVALENT: SAME}
+"""What follows a number by its verdict."""
 MISSING = "–"
 _LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
@@ -31,15 +34,16 @@ _LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
     "|": r"\textbar{}",
     MARK: r"$^{\dagger}$",
     DIFFERS: r"$^{*}$",
+    SAME: r"$^{\approx}$",
     MISSING: "--",
 }
 
 
-def printed(frame: pandas.DataFrame, decimals: int, alpha: float = 0.05) -> tuple[list[str], list[list[str]]]:
+def printed(frame: pandas.DataFrame, decimals: int) -> tuple[list[str], list[list[str]]]:
     """Header and cells as printed, numbers to ``decimals``.
 
     Labels come first, under the paper's names; the columns of a pair ``_em``, ``_f1`` share a cell, EM (F1); a number
-    whose ``_p_holm`` is at most ``alpha`` is followed by ``DIFFERS``; a cell whose intervention acted on no neuron
+    is followed by the mark of its ``_verdict``; a cell whose intervention acted on no neuron
     ends with ``MARK``; a missing value is ``MISSING``.
     """
     labels = [name for name in frame.columns if name in LABELS]
@@ -51,19 +55,20 @@ def printed(frame: pandas.DataFrame, decimals: int, alpha: float = 0.05) -> tupl
             values.setdefault(re.sub("_(em|f1)$", "", name), []).append(name)
     conditions = "method" in frame
     header = [HEADINGS.get(name, name.capitalize()) for name in labels]
-    header += [_heading(name) if conditions else name.capitalize() for name in values]
+    header += [heading(name) if conditions else name.capitalize() for name in values]
     body = []
     for line in frame.to_dict("records"):
         cells = [_text(line[name], decimals) for name in labels]
         unchanged = "neurons" in labels and not _missing(line["neurons"]) and line["neurons"] == 0
         for name, columns in values.items():
-            cell = _cell([_number(line, column, decimals, alpha) for column in columns])
+            cell = _cell([_number(line, column, decimals) for column in columns])
             cells.append(cell + MARK if unchanged and name != "none" and cell != MISSING else cell)
         body.append(cells)
     return header, body
 
 
-def _heading(intervention: str) -> str:
+def heading(intervention: str) -> str:
+    """What a column of an intervention is called."""
     return {"none": "No Int", "zero": "Int 0"}.get(intervention, f"Int {intervention.capitalize()}")
 
 
@@ -79,10 +84,10 @@ def _text(value: object, decimals: int) -> str:
     return f"{value:.{decimals}f}" if isinstance(value, float) else str(value)
 
 
-def _number(line: dict, column: str, decimals: int, alpha: float) -> str:
-    p = line.get(f"{column}_p_holm")
-    differs = p is not None and not _missing(p) and p <= alpha
-    return _text(line[column], decimals) + DIFFERS * differs
+def _number(line: dict, column: str, decimals: int) -> str:
+    verdict = line.get(f"{column}_verdict")
+    mark = "" if verdict is None or _missing(verdict) else MARKS.get(verdict, "")
+    return _text(line[column], decimals) + mark
 
 
 def _cell(texts: list[str]) -> str:

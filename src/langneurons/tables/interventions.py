@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from langneurons.experiment.comparison import Compared
 from langneurons.experiment.condition import NONE, Condition
 from langneurons.sections.tables import TransferTable
 from langneurons.tables import condition_layout as layout
@@ -21,8 +22,8 @@ MEANING = """\
 The model is fine-tuned on the task's English training data (not at all where the caption says *pretrained*) and
 evaluated in the language EL. *No Int* is that model as it is. In the other columns every neuron of EL's mask (*Neurons*
 of them) is set to a constant at every token of the input and of the answer: to its own mean or percentile over EL's
-text in the corpus, or to 0. A star says that the number differs from *No Int* on the same examples; the TSV has its
-95 % interval and its p-value.
+text in the corpus, or to 0. A star says that the number differs from *No Int* on the same examples, ≈ that the two are
+equivalent; the TSV has the difference, its 95 % interval and its p-value.
 """
 
 
@@ -46,6 +47,10 @@ def baselines(section: Section, context: Context) -> list[Condition]:
 def conditions(section: Section, context: Context) -> list[Condition]:
     wanted = {cell for row in rows(section, context) for cell in row.cells.values()}
     return sorted(wanted | set(baselines(section, context)))
+
+
+def comparisons(section: Section, context: Context) -> list[Compared]:
+    return layout.comparisons(rows(section, context))
 
 
 def inputs(section: Section, context: Context) -> dict[str, list[str]]:

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from statistics import mean
 from typing import TYPE_CHECKING, Any, Literal
 
+from langneurons.experiment.comparison import Compared
 from langneurons.experiment.condition import Condition
 from langneurons.experiment.paths import paths_of
 from langneurons.sections.tables import MethodTable
-from langneurons.tables.base import Context, Findings, Text
+from langneurons.tables.base import Context, Finding, Text
 from langneurons.tables.checks import method_checks
 from langneurons.tables.columns import columns_text
 from langneurons.tables.common import by_pair, pair_params, pairs_of
@@ -56,6 +57,10 @@ def conditions(section: Section, context: Context) -> list[Condition]:
     return []
 
 
+def comparisons(section: Section, context: Context) -> list[Compared]:
+    return []
+
+
 def inputs(section: Section, context: Context) -> dict[str, list[str]]:
     paths = paths_of(context.config)
     return {"perplexities": [paths.perplexity(*pair) for pair in pairs_of(section, context)]}
@@ -98,7 +103,7 @@ def text(params: Mapping[str, Any], frame: pandas.DataFrame) -> Text:
     return columns_text(frame, COLUMNS, caption(params), list(NOTES))
 
 
-def findings(name: str, rows: list[dict[str, str]], alpha: float, scoring: None) -> Findings:
+def findings(rows: list[dict[str, str]], scoring: None) -> Finding:
     acting = [row for row in rows if row["neurons"] != "0"]
     own = [number(r["bits_per_byte_change"]) for r in acting if r["language"] == r["zeroed"]]
     other = [number(r["bits_per_byte_change"]) for r in acting if r["language"] != r["zeroed"]]
@@ -108,4 +113,4 @@ def findings(name: str, rows: list[dict[str, str]], alpha: float, scoring: None)
             f"With a language's neurons at zero the loss on its own text changes by {mean(own):+.4f} bits per byte, on "
             f"the text of other languages by {mean(other):+.4f} (means over {len(own)} and {len(other)} pairs)."
         ).replace("-", "−")
-    return Findings([], ("Does a language suffer most from losing its own neurons?", said))
+    return Finding("Does a language suffer most from losing its own neurons?", said)

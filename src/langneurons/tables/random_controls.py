@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
-from functools import cache
 from statistics import mean
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from langneurons.evaluation.scoring import Scoring
+from langneurons.experiment.comparison import BETTER, INTERVENTION, RANDOM, WORSE, Compared
 from langneurons.experiment.condition import NONE, Condition, spell_intervention, split_intervention
 from langneurons.experiment.paths import condition_of
 from langneurons.sections.tables import TransferTable
-from langneurons.tables.base import Context, Count, Findings, Text
+from langneurons.tables.base import Context, Finding, Text
 from langneurons.tables.captions import of_model
 from langneurons.tables.checks import intervention_checks, known_groups, task_checks
 from langneurons.tables.columns import columns_text
 from langneurons.tables.common import common_params, condition_inputs, models_of, notes_of, targets_of, task_of
-from langneurons.tables.findings import RANDOM, number, place
+from langneurons.tables.condition_files import reader
+from langneurons.tables.findings import number, place
 from langneurons.tables.rows import ControlRow
+from langneurons.tables.verdicts import measured, rules_of, significance_params
 from langneurons.tasks.base import scoring_of
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ DECIMALS = 1
 MEANING = """\
 Would the same number of any neurons have done as much? Each intervention is repeated on random neurons, as many in each
 layer as the language's own; several draws. *Own - random* is the difference between the metric with the language's own
-neurons and its mean over the draws, on the same examples.
+neurons and its mean over the draws, with the interval that the spread of the draws and the choice of examples leave.
 """
 COLUMNS = {
     "model": ("Model", ""),
@@ -42,26 +44,34 @@ COLUMNS = {
     "intervention": ("Intervention", ""),
     "metric": ("Metric", ""),
     "neurons": ("Neurons", "d"),
+    "examples": ("n", "d"),
+    "dropped": ("Dropped", "d"),
     "none": ("No Int", ".1f"),
     "own": ("Own", ".1f"),
+    "verdict": ("Against no Int", ""),
     "random_mean": ("Random", ".1f"),
     "random_low": ("Lowest", ".1f"),
     "random_high": ("Highest", ".1f"),
     "difference": ("Own - random", "+.1f"),
-    "p_random_holm": ("p", ".3f"),
-    "differs_from_none": ("Differs from none", ""),
+    "difference_low": ("from", "+.1f"),
+    "difference_high": ("to", "+.1f"),
+    "p_random_adjusted": ("p", ".3f"),
     "more_than_random": ("More than random", ""),
 }
 NOTES = (
     "Random: mean, lowest and highest over {draws} of random neurons, as many in each layer as the language's own.",
-    "p: own against the mean of the draws on the same examples, paired bootstrap, Holm-corrected over this table. "
-    "Differs from none: p at most {alpha} by McNemar's test (F1: paired bootstrap), Holm-corrected. More than "
-    "random: p at most {alpha}, beyond every draw, and further from no intervention than the draws' mean.",
+    "Own - random has its {level} interval. p: the larger one of Crawford and Howell's t test of the own neurons "
+    "against the draws, which accounts for how much masks of random neurons differ among themselves, and of a "
+    "randomisation test on the same examples; Bonferroni's correction for the {family} comparisons of this run. More "
+    "than random: p at most {alpha}, and further from no intervention than the draws' mean.",
+    "The fewer the draws, the larger a difference must be: with {draws}, {times} times the standard deviation of the "
+    "draws.",
 )
 RANDOM_COLUMNS = (
     *("model", "model_key", "method", "method_key", "language", "intervention", "metric", "neurons", "draws"),
-    *("none", "own", "random_mean", "random_low", "random_high", "difference"),
-    *("p_none", "p_none_holm", "p_random", "p_random_holm", "differs_from_none", "more_than_random"),
+    *("examples", "dropped", "none", "own", "random_mean", "random_low", "random_high"),
+    *("effect", "effect_low", "effect_high", "p_none", "p_none_adjusted", "verdict"),
+    *("difference", "difference_low", "difference_high", "p_random", "p_random_adjusted", "more_than_random"),
 )
 
 
@@ -114,23 +124,36 @@ def conditions(section: Section, context: Context) -> list[Condition]:
     return sorted({c for row in rows(section, context) for c in (row.none, row.own, *row.random)})
 
 
+def comparisons(section: Section, context: Context) -> list[Compared]:
+    found = rows(section, context)
+    return sorted({one for row in found for one in (against_none(row), against_random(row))})
+
+
+def against_none(row: ControlRow) -> Compared:
+    """A row's own neurons against no intervention."""
+    return Compared(INTERVENTION, row.own, (row.none,))
+
+
+def against_random(row: ControlRow) -> Compared:
+    """A row's own neurons against its draws of random ones."""
+    return Compared(RANDOM, row.own, row.random)
+
+
 def inputs(section: Section, context: Context) -> dict[str, list[str]]:
     return condition_inputs(conditions(section, context), context)
 
 
 def params(section: Section, context: Context) -> dict[str, Any]:
-    config = context.config
     return common_params(section, context) | {
         "rows": [asdict(row) for row in rows(section, context)],
         "scoring": scoring_of(task_of(section, context)).plain(),
         "notes": notes_of(section, context),
-        "significance": config.significance.model_dump() | {"seed": config.seed},
+        "significance": significance_params(section.task, context.config),
     }
 
 
 def frame(params: Mapping[str, Any], inputs: Any) -> pandas.DataFrame:
     from langneurons.tables.condition_tables import read_metrics
-    from langneurons.tables.uncertainty import agreeing
 
     found = [
         ControlRow(
@@ -142,51 +165,45 @@ def frame(params: Mapping[str, Any], inputs: Any) -> pandas.DataFrame:
     ]
     scoring = Scoring.of(params["scoring"])
     metrics = read_metrics({condition_of(path): path for path in inputs.metrics}, scoring.metrics)
-    neurons = {condition: int(values["neurons"]) for condition, values in metrics.items()}
-    files = {condition_of(path): path for path in inputs.predictions}
-    read = cache(lambda condition: agreeing(files[condition], condition, metrics[condition], scoring))
-    return random_controls(found, read, neurons, scoring.columns.values(), params["titles"], **params["significance"])
+    return random_controls(found, reader(metrics, inputs.predictions, scoring), metrics, params)
 
 
 def random_controls(
     rows: Iterable[ControlRow],
     predictions: Callable[[Condition], Predictions],
-    neurons: Mapping[Condition, int],
-    metrics: Iterable[str],
-    titles: Mapping[str, str],
-    level: float,
-    resamples: int,
-    seed: int,
+    metrics: Mapping[Condition, Mapping[str, float | int]],
+    params: Mapping[str, Any],
 ) -> pandas.DataFrame:
     """Every intervention on a language's own neurons beside the same on random ones: one line per row and metric.
 
-    ``predictions(condition)`` reads a condition's scores, ``neurons`` says how many it overwrites, ``metrics`` are
-    names in the predictions; ``resamples`` and ``seed`` are the bootstrap's. Columns (``RANDOM_COLUMNS``): the metric
-    (percent) without intervention (``none``), with the own neurons, and with random ones: mean, lowest and highest of
-    the ``draws``; ``difference`` = own - random mean.
-    ``p_none``: own against none, McNemar or paired bootstrap (``significance.compare``). ``p_random``: own against the
-    mean of the draws, example by example, by paired bootstrap. Both Holm-corrected over the table (``*_holm``).
-    ``differs_from_none``: p_none_holm at most 1 - ``level``. ``more_than_random``: p_random_holm at most that, own
-    beyond all of the draws, and further from none than their mean is.
+    ``predictions(condition)`` reads a condition's scores, ``metrics`` say how many neurons it overwrites and how many
+    examples were dropped; ``params``: ``scoring``, ``significance``, ``families`` and ``titles``. Columns
+    (``RANDOM_COLUMNS``): the metric (percent) without intervention (``none``), with the own neurons, and with random
+    ones: mean, lowest and highest of the ``draws``; ``effect`` = own - none and ``difference`` = own - random mean,
+    with intervals and p-values (``evaluation.comparisons.compare``). ``verdict``: of the effect. ``more_than_random``:
+    own differs from the draws by the adjusted p, and is further from none than their mean is.
 
     ValueError if the draws overwrite another number of neurons than the own mask, and for examples that differ.
     """
     import pandas as pd
 
-    from langneurons.evaluation.significance import holm
-
-    lines, metrics, alpha = [], list(metrics), 1 - level
+    scoring = Scoring.of(params["scoring"])
+    lines = []
     for row in rows:
-        counts = {c.intervention: neurons[c] for c in (row.own, *row.random)}
-        if len(set(counts.values())) > 1:
-            said = ", ".join(f"{name}: {count}" for name, count in counts.items())
+        neurons = {c: int(metrics[c]["neurons"]) for c in (row.own, *row.random)}
+        if len(set(neurons.values())) > 1:
+            said = ", ".join(f"{c.intervention}: {count}" for c, count in neurons.items())
             raise ValueError(f"{row.model}, {row.language}: not as many random neurons ({said}); evaluate them again")
-        none, own = predictions(row.none), predictions(row.own)
-        draws = [predictions(condition) for condition in row.random]
-        for name in metrics:
+        for name in scoring.columns.values():
+            none, random = (
+                measured(one, predictions, neurons, name, rules_of(params, one.question))
+                for one in (against_none(row), against_random(row))
+            )
+            draws = [100 * float(predictions(c).of(name).mean()) for c in row.random]
+            further = abs(none.effect) > abs(random.reference - none.reference)
             lines.append(
                 {
-                    "model": titles[row.model],
+                    "model": params["titles"][row.model],
                     "model_key": row.model,
                     "method": row.group,
                     "method_key": split_intervention(row.own.intervention)[1],
@@ -195,46 +212,28 @@ def random_controls(
                     "metric": name.removesuffix("_model_tokens"),
                     "neurons": neurons[row.own],
                     "draws": len(draws),
-                    **_against_random(none, own, draws, name, resamples, seed),
+                    "examples": none.examples,
+                    "dropped": int(metrics[row.own]["dropped"]),
+                    "none": none.reference,
+                    "own": none.value,
+                    "random_mean": random.reference,
+                    "random_low": min(draws),
+                    "random_high": max(draws),
+                    "effect": none.effect,
+                    "effect_low": none.low,
+                    "effect_high": none.high,
+                    "p_none": none.p,
+                    "p_none_adjusted": none.p_adjusted,
+                    "verdict": none.verdict,
+                    "difference": random.effect,
+                    "difference_low": random.low,
+                    "difference_high": random.high,
+                    "p_random": random.p,
+                    "p_random_adjusted": random.p_adjusted,
+                    "more_than_random": "yes" if random.verdict in (BETTER, WORSE) and further else "no",
                 }
             )
-    frame = pd.DataFrame(lines, columns=[c for c in RANDOM_COLUMNS if c in lines[0]])
-    for name in ("p_none", "p_random"):
-        frame.insert(list(frame.columns).index(name) + 1, f"{name}_holm", holm(frame[name].tolist()))
-    outside = (frame["own"] < frame["random_low"]) | (frame["own"] > frame["random_high"])
-    further = (frame["own"] - frame["none"]).abs() > (frame["random_mean"] - frame["none"]).abs()
-    frame["differs_from_none"] = _words(frame["p_none_holm"] <= alpha)
-    frame["more_than_random"] = _words((frame["p_random_holm"] <= alpha) & outside & further)
-    return frame[list(RANDOM_COLUMNS)]
-
-
-def _against_random(
-    none: Predictions, own: Predictions, draws: list[Predictions], metric: str, resamples: int, seed: int
-) -> dict[str, float]:
-    """One line's numbers, in percent, and its p-values, uncorrected."""
-    import numpy as np
-
-    from langneurons.evaluation.significance import compare, paired_bootstrap
-
-    values = [100 * float(p.scores[metric].mean()) for p in (none, own, *draws)]
-    for draw in draws:
-        if draw.ids != own.ids:
-            raise ValueError(f"{own.path} and {draw.path} hold other examples or another order; evaluate both again")
-    average = np.mean([draw.scores[metric] for draw in draws], axis=0)  # [examples]
-    return {
-        "none": values[0],
-        "own": values[1],
-        "random_mean": float(np.mean(values[2:])),
-        "random_low": min(values[2:]),
-        "random_high": max(values[2:]),
-        "difference": values[1] - float(np.mean(values[2:])),
-        "p_none": compare(own, none, metric, resamples, seed).p,
-        "p_random": paired_bootstrap(own.scores[metric], average, own.clusters, resamples, seed),
-    }
-
-
-def _words(flags: pandas.Series) -> list[str]:
-    return ["yes" if flag else "no" for flag in flags]
+    return pd.DataFrame(lines, columns=list(RANDOM_COLUMNS))
 
 
 def caption(params: Mapping[str, Any]) -> str:
@@ -243,32 +242,26 @@ def caption(params: Mapping[str, Any]) -> str:
 
 
 def text(params: Mapping[str, Any], frame: pandas.DataFrame) -> Text:
-    draws = int(frame["draws"].max())
-    said = {"draws": f"{draws} draw{'s' if draws > 1 else ''}", "alpha": f"{1 - params['significance']['level']:g}"}
-    notes = [note.format(**said) for note in NOTES] + params["notes"]
+    from langneurons.evaluation.comparisons import least_difference
+
+    number, level = int(frame["draws"].min()), params["significance"]["level"]
+    family = params["families"][f"{params['task']}.{RANDOM}"]
+    said = {
+        "draws": f"{number} draw{'s' if number > 1 else ''}",
+        "level": f"{100 * level:g} %",
+        "alpha": f"{1 - level:g}",
+        "family": family,
+        "times": f"{least_difference(number, (1 - level) / family):.1f}",
+    }
+    notes = [note.format(**said) for note in (NOTES if number > 1 else NOTES[:2])]
+    if number == 1:
+        notes.append("One draw tells nothing of how much masks of random neurons differ: p is 1. Add more to methods.")
     one = frame["metric"].nunique() == 1  # then the caption names it
     columns = {name: spec for name, spec in COLUMNS.items() if not (name == "metric" and one)}
-    return columns_text(frame, columns, caption(params), notes)
+    return columns_text(frame, columns, caption(params), notes + params["notes"])
 
 
-def findings(name: str, rows: list[dict[str, str]], alpha: float, scoring: Scoring) -> Findings:
-    return Findings(_counts(name, rows, scoring), _paragraph(rows, scoring.task))
-
-
-def _counts(name: str, rows: list[dict[str, str]], scoring: Scoring) -> list[Count]:
-    """An intervention and metric each: what does more than random neurons."""
-    rows = [row for row in rows if row["neurons"] != "0"]
-    counts = []
-    for intervention, metric in dict.fromkeys((row["intervention"], row["metric"]) for row in rows):
-        compared = [row for row in rows if (row["intervention"], row["metric"]) == (intervention, metric)]
-        more = [row for row in compared if row["more_than_random"] == "yes"]
-        higher = sum(number(row["difference"]) > 0 for row in more)
-        values = (scoring.metrics[metric].label, intervention, len(compared), higher, len(more) - higher)
-        counts.append(Count(RANDOM, name, *values))
-    return counts
-
-
-def _paragraph(rows: list[dict[str, str]], task: str) -> tuple[str, str]:
+def findings(rows: list[dict[str, str]], scoring: Scoring) -> Finding:
     acting = [row for row in rows if row["neurons"] != "0"]
     more = [row for row in acting if row["more_than_random"] == "yes"]
     said = [f"{len(more)} of {len(acting)} comparisons do more than on as many random neurons."]
@@ -283,4 +276,4 @@ def _paragraph(rows: list[dict[str, str]], task: str) -> tuple[str, str]:
         said.append("More than random: " + "; ".join(place(row) + f" {row['intervention']}" for row in more) + ".")
     if len(acting) < len(rows):
         said.append(f"{len(rows) - len(acting)} comparisons have no neuron to act on.")
-    return f"Does an intervention do more than on as many random neurons? {task}", " ".join(said)
+    return Finding(f"Does an intervention do more than on as many random neurons? {scoring.task}", " ".join(said))

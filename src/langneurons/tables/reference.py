@@ -39,6 +39,7 @@ Our number, the paper's, and the difference; where ours has an interval, whether
 """What the report says above a table of ours beside the paper's."""
 
 LABELS = ("model", "method", "finetuned_neurons", "language")
+COUNTS = ("neurons", "examples", "dropped")
 COLUMNS = ("ours", "low", "high", "theirs", "difference", "inside")
 PRINTED = {"exact_match": "EM", "f1": "F1"}
 _METRICS = {"_em": "exact_match", "_f1": "f1"}
@@ -92,7 +93,7 @@ def our_numbers(path: str | os.PathLike, titles: Mapping[str, str]) -> dict[Cell
     found: dict[Cell, dict[str, float]] = {}
     with open(path, encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file, delimiter="\t")
-        names = [name for name in reader.fieldnames or () if name not in (*LABELS, *KEYS, "neurons")]
+        names = [name for name in reader.fieldnames or () if name not in (*LABELS, *KEYS, *COUNTS)]
         columns = [name for name in names if not UNCERTAINTY.search(name)]
         for row in reader:
             if row["model"] not in keys:

@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from langneurons.experiment.comparison import Compared
 from langneurons.experiment.condition import Condition
 from langneurons.methods.base import mask_files
 from langneurons.sections.tables import MethodTable
-from langneurons.tables.base import Context, Findings, Text
+from langneurons.tables.base import Context, Finding, Text
 from langneurons.tables.checks import method_checks
 from langneurons.tables.columns import columns_text
 from langneurons.tables.common import mask_params, masks_by_pair, pairs_of
@@ -51,6 +52,10 @@ def checks(name: str, section: Section, context: Context) -> Iterator[tuple[str,
 
 
 def conditions(section: Section, context: Context) -> list[Condition]:
+    return []
+
+
+def comparisons(section: Section, context: Context) -> list[Compared]:
     return []
 
 
@@ -108,7 +113,7 @@ def text(params: Mapping[str, Any], frame: pandas.DataFrame) -> Text:
     return columns_text(frame, COLUMNS, caption(params), list(NOTES))
 
 
-def findings(name: str, rows: list[dict[str, str]], alpha: float, scoring: None) -> Findings:
+def findings(rows: list[dict[str, str]], scoring: None) -> Finding:
     noise = [row for row in rows if row["note"]]
     ratios = [number(row["ratio"]) for row in rows if row["ratio"]]
     said = f"In {len(rows) - len(noise)} of {len(rows)} cases it does"
@@ -117,4 +122,4 @@ def findings(name: str, rows: list[dict[str, str]], alpha: float, scoring: None)
     said += "."
     if noise:
         said += f" In the others the ranking means nothing: {'; '.join(map(place, noise))}."
-    return Findings([], ("Does the relevance of Act Prob 90p vary over neurons more than by chance?", said))
+    return Finding("Does the relevance of Act Prob 90p vary over neurons more than by chance?", said)

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
+from langneurons.experiment.comparison import Compared
 from langneurons.experiment.condition import Condition
 from langneurons.methods.base import half_mask_files
 from langneurons.sections.tables import MethodTable
-from langneurons.tables.base import Context, Findings, Text
+from langneurons.tables.base import Context, Finding, Text
 from langneurons.tables.checks import method_checks
 from langneurons.tables.columns import columns_text
 from langneurons.tables.common import mask_params, masks_by_pair, pairs_of
@@ -65,6 +66,10 @@ def conditions(section: Section, context: Context) -> list[Condition]:
     return []
 
 
+def comparisons(section: Section, context: Context) -> list[Compared]:
+    return []
+
+
 def inputs(section: Section, context: Context) -> dict[str, list[str]]:
     pairs = pairs_of(section, context)
     return {half: [f for pair in pairs for f in half_mask_files(context.config, *pair, half)] for half in HALVES}
@@ -114,7 +119,7 @@ def text(params: Mapping[str, Any], frame: pandas.DataFrame) -> Text:
     return columns_text(frame, COLUMNS, caption(params), list(NOTES))
 
 
-def findings(name: str, rows: list[dict[str, str]], alpha: float, scoring: None) -> Findings:
+def findings(rows: list[dict[str, str]], scoring: None) -> Finding:
     found = [row for row in rows if row["jaccard"]]
     said = []
     if found:
@@ -129,4 +134,4 @@ def findings(name: str, rows: list[dict[str, str]], alpha: float, scoring: None)
         )
     if len(found) < len(rows):
         said.append(f"{len(rows) - len(found)} languages have no neuron in either half.")
-    return Findings([], ("Would the same neurons be found again?", " ".join(said)))
+    return Finding("Would the same neurons be found again?", " ".join(said))

@@ -10,12 +10,13 @@ from pydantic import Field
 
 from langneurons.activations.statistic_names import settings_of
 from langneurons.config.faults import outside
+from langneurons.experiment.comparison import Compared
 from langneurons.experiment.condition import Condition
 from langneurons.experiment.paths import paths_of
 from langneurons.sections.base import Language
 from langneurons.sections.tables import TableSection
 from langneurons.tables import captions
-from langneurons.tables.base import Context, Findings, Text
+from langneurons.tables.base import Context, Text
 from langneurons.tables.checks import column_checks
 from langneurons.tables.common import common_params, models_of
 
@@ -47,6 +48,10 @@ def checks(name: str, section: Section, context: Context) -> Iterator[tuple[str,
 
 
 def conditions(section: Section, context: Context) -> list[Condition]:
+    return []
+
+
+def comparisons(section: Section, context: Context) -> list[Compared]:
     return []
 
 
@@ -82,5 +87,5 @@ def text(params: Mapping[str, Any], frame: pandas.DataFrame) -> Text:
     return condition_text(frame, DECIMALS, caption(params))
 
 
-def findings(name: str, rows: list[dict[str, str]], alpha: float, scoring: None) -> Findings:
-    return Findings([], None)
+def findings(rows: list[dict[str, str]], scoring: None) -> None:
+    return None

@@ -29,9 +29,9 @@ def encode(
     """Token ids of premise, EOS, hypothesis; examples of more than ``max_tokens`` are dropped and counted.
 
     ``separator``: ``spaced_eos``, one text in which the EOS token stands between spaces (paper's code); ``eos``, the
-    token alone between the two, each tokenised by itself. The result's columns are ``id``, ``input_ids`` and
-    ``labels`` (from 0). What the tokenizer puts around a text (BOS) is put around the whole, once. Special tokens
-    spelt out in the data are plain text.
+    token alone between the two, each tokenised by itself. The result's columns are ``id``, ``premise`` (the id of the
+    first pair with the same premise), ``input_ids`` and ``labels`` (from 0). What the tokenizer puts around a text
+    (BOS) is put around the whole, once. Special tokens spelt out in the data are plain text.
 
     ValueError for an unknown separator, if the tokenizer has no EOS token, or if every example is too long.
     """
@@ -52,7 +52,9 @@ def encode(
             else:
                 inner = [*form.encode(premise).ids, eos, *form.encode(hypothesis).ids]
         ids.append(form.before + inner + form.after)
-    columns = {"id": identities, "input_ids": ids, "labels": table["label"].to_pylist()}
+    first: dict[str, str] = {}
+    premises = [first.setdefault(premise, identity) for identity, (premise, _) in zip(identities, pairs, strict=True)]
+    columns = {"id": identities, "premise": premises, "input_ids": ids, "labels": table["label"].to_pylist()}
     return keep_short(columns, ids, max_tokens)
 
 
@@ -84,6 +86,7 @@ def classified(
     predictions = pa.table(
         {
             "id": pa.array(list(encoded.examples["id"]), pa.string()),
+            "premise": pa.array(list(encoded.examples["premise"]), pa.string()),
             "gold": pa.array(gold, pa.int8()),
             "prediction": pa.array(predicted, pa.int8()),
             "score": pa.array([float(p == g) for p, g in zip(predicted, gold, strict=True)], pa.float64()),
