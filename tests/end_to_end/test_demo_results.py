@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import statistics
 from pathlib import Path
 
@@ -106,3 +107,16 @@ def test_the_same_comparison_never_has_two_verdicts():
 def test_the_report_opens_with_the_answer():
     page = (RESULTS / "report" / "index.html").read_text(encoding="utf-8")
     assert page.partition("<h2>Answer</h2>")[2].lstrip().startswith(("<p>Yes: ", "<p>No: ", "<p>Undecided: "))
+
+
+def test_the_readme_says_of_how_many_masks_the_own_text_is_hurt_most():
+    readme = " ".join((RESULTS.parents[1] / "README.md").read_text(encoding="utf-8").split())
+    total, hurt = map(
+        int, re.search(r"of (\d+) masks about (\d+) hurt the text of their own language most", readme).groups()
+    )
+    masks = {}
+    for row in rows(RESULTS / "tables" / "perplexity_change.tsv"):
+        if row["neurons"] != "0":
+            masks.setdefault((row["model"], row["method"], row["zeroed"]), {})[row["language"]] = row
+    most = sum(max(m, key=lambda text: float(m[text]["bits_per_byte_change"])) == key[2] for key, m in masks.items())
+    assert abs(len(masks) - total) <= 2 and abs(most - hurt) <= 4, f"{most} of {len(masks)}"

@@ -1,12 +1,14 @@
 """The answer in words, from comparisons written here; and the paragraphs of tables."""
 
 import pytest
+import scipy.stats
 from report_pieces import DRAWS, XNLI, compared
 from task_pieces import XNLI as SCORED
 from task_pieces import XQUAD
 
 from langneurons.report.answer import Question, answer, counts
 from langneurons.report.findings import Rendered, finding_of
+from langneurons.tables.perplexity_change import hurt_most
 
 
 def asked(*rows, margin=5.0, kind="intervention", scoring=XNLI):
@@ -144,8 +146,10 @@ def test_a_paragraph_of_the_relevance(tmp_path):
     assert text.endswith("the ranking means nothing: M, act, hi.")
 
 
+PERPLEXITY = ["model", "method", "language", "zeroed", "neurons", "bits_per_byte_change"]
+
+
 def test_a_paragraph_of_the_perplexity(tmp_path):
-    columns = ["model", "method", "language", "zeroed", "neurons", "bits_per_byte_change"]
     rows = [
         ("vi", "vi", 3, 0.4),
         ("vi", "hi", 5, -0.1),
@@ -153,9 +157,37 @@ def test_a_paragraph_of_the_perplexity(tmp_path):
         ("hi", "vi", 3, -0.2),
         ("vi", "ur", 0, 9),
     ]
-    path = tsv(tmp_path / "p.tsv", columns, *(("M", "lape", *row) for row in rows))
+    path = tsv(tmp_path / "p.tsv", PERPLEXITY, *(("M", "lape", *row) for row in rows))
     _, text = paragraph("perplexity_change", path)
-    assert "changes by +0.3000 bits per byte" in text and "by −0.1500 (means over 2 and 2 pairs)" in text
+    assert text == (
+        "M, lape: own text is hurt most by 2 of 2 masks (1.0 expected by chance, p = 0.25); its loss changes by "
+        "+0.3000 bits per byte, that of other languages' text by −0.1500."
+    )
+
+
+def test_methods_are_never_pooled(tmp_path):
+    """One method hurts its own language, the other one does not: a mean over both would say that both do a little."""
+    texts = ("vi", "hi", "ur", "zh")
+    rows = [("M", "good", text, zeroed, 5, 0.5 if text == zeroed else 0.1) for zeroed in texts for text in texts]
+    rows += [("M", "bad", text, zeroed, 5, 0.1 if text == zeroed else 0.2) for zeroed in texts for text in texts]
+    path = tsv(tmp_path / "p.tsv", PERPLEXITY, *rows)
+    _, text = paragraph("perplexity_change", path)
+    assert "M, good: own text is hurt most by 4 of 4 masks (1.0 expected by chance, p = 0.0039)" in text
+    assert "M, bad: own text is hurt most by 0 of 4 masks (1.0 expected by chance, p = 1)" in text
+
+
+def test_hurt_most_is_the_binomial_tail_and_a_tie_is_none():
+    def rows(own):
+        texts = [f"l{i}" for i in range(10)]
+        return [
+            {"language": text, "zeroed": z, "bits_per_byte_change": str(own[i] if text == z else 0.1)}
+            for i, z in enumerate(texts)
+            for text in texts
+        ]
+
+    hurt, number, chance, p = hurt_most(rows([0.5] * 4 + [0.1] * 6))
+    assert (hurt, number, chance) == (4, 10, pytest.approx(1))
+    assert p == pytest.approx(scipy.stats.binomtest(4, 10, 0.1, "greater").pvalue)
 
 
 def test_a_table_of_conditions_says_nothing_of_its_own(tmp_path):

@@ -149,7 +149,7 @@ def _spread(language: str, r: np.ndarray, tokens: int) -> dict:
     if degenerate:
         warning = (
             f"{language}: relevance varies over the neurons by {spread:.3g}, no more than the sampling noise of "
-            f"{noise:.3g}: the ranking is noise; write threshold: layer or threshold: model"
+            f"{noise:.3g}: the ranking is noise; a table of kind split_half says whether the neurons are found again"
         )
         log.warning(warning)
     return {"spread": spread, "sampling_noise": noise, "degenerate": degenerate, "warning": warning}

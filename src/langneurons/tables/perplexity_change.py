@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -105,12 +105,41 @@ def text(params: Mapping[str, Any], frame: pandas.DataFrame) -> Text:
 
 def findings(rows: list[dict[str, str]], scoring: None) -> Finding:
     acting = [row for row in rows if row["neurons"] != "0"]
-    own = [number(r["bits_per_byte_change"]) for r in acting if r["language"] == r["zeroed"]]
-    other = [number(r["bits_per_byte_change"]) for r in acting if r["language"] != r["zeroed"]]
-    said = "No language that has neurons was measured on its own text and on others'."
-    if own and other:
-        said = (
-            f"With a language's neurons at zero the loss on its own text changes by {mean(own):+.4f} bits per byte, on "
-            f"the text of other languages by {mean(other):+.4f} (means over {len(own)} and {len(other)} pairs)."
-        ).replace("-", "−")
-    return Finding("Does a language suffer most from losing its own neurons?", said)
+    masks = dict.fromkeys((row["model"], row["method"]) for row in acting)
+    said = []
+    for model, method in masks:
+        mine = [row for row in acting if (row["model"], row["method"]) == (model, method)]
+        own = [number(r["bits_per_byte_change"]) for r in mine if r["language"] == r["zeroed"]]
+        other = [number(r["bits_per_byte_change"]) for r in mine if r["language"] != r["zeroed"]]
+        if own and other:
+            hurt, number_of, chance, p = hurt_most(mine)
+            said.append(
+                f"{model}, {method}: own text is hurt most by {hurt} of {number_of} masks ({chance:.1f} expected by "
+                f"chance, p = {p:.2g}); its loss changes by {mean(own):+.4f} bits per byte, that of other languages' "
+                f"text by {mean(other):+.4f}."
+            )
+    if not said:
+        said = ["No language that has neurons was measured on its own text and on others'."]
+    return Finding("Does a language suffer most from losing its own neurons?", " ".join(said).replace(" -", " −"))
+
+
+def hurt_most(rows: Sequence[Mapping[str, str]]) -> tuple[int, int, float, float]:
+    """Of one model and method: by how many masks the loss of the mask's own language rises most, of how many masks.
+
+    ``rows``: of the table's TSV, of masks with neurons. A mask counts if its own text was measured beside others'; a
+    tie is no success. Then how many are expected if each text were as likely, and the one-sided p-value of that
+    (Poisson-binomial: the product of the masks' own chances).
+    """
+    import numpy as np
+
+    hurt, chances = 0, []
+    for zeroed in dict.fromkeys(row["zeroed"] for row in rows):
+        changes = {r["language"]: number(r["bits_per_byte_change"]) for r in rows if r["zeroed"] == zeroed}
+        own = changes.pop(zeroed, None)
+        if own is not None and changes:
+            hurt += own > max(changes.values())
+            chances.append(1 / (len(changes) + 1))
+    distribution = np.ones(1)  # of the number of masks that hurt their own text most
+    for chance in chances:
+        distribution = np.convolve(distribution, [1 - chance, chance])
+    return hurt, len(chances), sum(chances), min(1.0, float(distribution[hurt:].sum()))
