@@ -194,46 +194,52 @@ def random_controls(
         if len(set(neurons.values())) > 1:
             said = ", ".join(f"{c.intervention}: {count}" for c, count in neurons.items())
             raise ValueError(f"{row.model}, {row.language}: not as many random neurons ({said}); evaluate them again")
-        for name in scoring.columns.values():
-            none, random = (
-                measured(one, predictions, neurons, name, rules_of(params, one.question))
-                for one in (against_none(row), against_random(row))
-            )
-            draws = [100 * float(predictions(c).of(name).mean()) for c in row.random]
-            further = abs(none.effect) > abs(random.reference - none.reference)
-            lines.append(
-                {
-                    "model": params["titles"][row.model],
-                    "model_key": row.model,
-                    "method": row.group,
-                    "method_key": split_intervention(row.own.intervention)[1],
-                    "language": row.language,
-                    "intervention": row.intervention,
-                    "metric": name.removesuffix("_model_tokens"),
-                    "neurons": neurons[row.own],
-                    "draws": len(draws),
-                    "examples": none.examples,
-                    "dropped": int(metrics[row.own]["dropped"]),
-                    "none": none.reference,
-                    "own": none.value,
-                    "random_mean": random.reference,
-                    "random_low": min(draws),
-                    "random_high": max(draws),
-                    "effect": none.effect,
-                    "effect_low": none.low,
-                    "effect_high": none.high,
-                    "p_none": none.p,
-                    "p_none_adjusted": none.p_adjusted,
-                    "verdict": none.verdict,
-                    "difference": random.effect,
-                    "difference_low": random.low,
-                    "difference_high": random.high,
-                    "p_random": random.p,
-                    "p_random_adjusted": random.p_adjusted,
-                    "more_than_random": "yes" if random.verdict in (BETTER, WORSE) and further else "no",
-                }
-            )
+        counts = {"neurons": neurons[row.own], "draws": len(row.random), "dropped": int(metrics[row.own]["dropped"])}
+        lines += [_line(row, predictions, neurons, name, params) | counts for name in scoring.columns.values()]
     return pd.DataFrame(lines, columns=list(RANDOM_COLUMNS))
+
+
+def _line(
+    row: ControlRow,
+    predictions: Callable[[Condition], Predictions],
+    neurons: Mapping[Condition, int],
+    metric: str,
+    params: Mapping[str, Any],
+) -> dict[str, Any]:
+    """One line's labels and numbers, but for the counts of its row."""
+    none, random = (
+        measured(one, predictions, neurons, metric, rules_of(params, one.question))
+        for one in (against_none(row), against_random(row))
+    )
+    draws = [100 * float(predictions(c).of(metric).mean()) for c in row.random]
+    further = abs(none.effect) > abs(random.reference - none.reference)
+    return {
+        "model": params["titles"][row.model],
+        "model_key": row.model,
+        "method": row.group,
+        "method_key": split_intervention(row.own.intervention)[1],
+        "language": row.language,
+        "intervention": row.intervention,
+        "metric": metric.removesuffix("_model_tokens"),
+        "examples": none.examples,
+        "none": none.reference,
+        "own": none.value,
+        "random_mean": random.reference,
+        "random_low": min(draws),
+        "random_high": max(draws),
+        "effect": none.effect,
+        "effect_low": none.low,
+        "effect_high": none.high,
+        "p_none": none.p,
+        "p_none_adjusted": none.p_adjusted,
+        "verdict": none.verdict,
+        "difference": random.effect,
+        "difference_low": random.low,
+        "difference_high": random.high,
+        "p_random": random.p,
+        "p_random_adjusted": random.p_adjusted,
+        "more_than_random": "yes" if random.verdict in (BETTER, WORSE) and further else "no",
+    }
 
 
 def caption(params: Mapping[str, Any]) -> str:
