@@ -78,10 +78,10 @@ def test_every_figure_is_there():
 def test_the_same_comparison_never_has_two_verdicts():
     """Every effect, adjusted p and verdict in any table is the one of ``comparisons/``, where each stands once."""
     known, said = {}, []
-    for path in sorted((RESULTS / "comparisons").glob("*.intervention.tsv")):
+    for path in sorted((RESULTS / "comparisons").glob("*.tsv")):
         for row in rows(path):
             names = ("model_key", "task", "finetuning", "method_key", "language", "intervention", "metric")
-            key = tuple(row[name] for name in names)
+            key = (*(row[name] for name in names), path.suffixes[0])
             assert key not in known
             known[key] = row["effect"], row["p_adjusted"], row["verdict"]
     for path in sorted((RESULTS / "tables").glob("*.tsv")):
@@ -92,13 +92,16 @@ def test_the_same_comparison_never_has_two_verdicts():
             where = row.get("model_key"), task, finetuning, row.get("method_key"), row.get("language")
             if "more_than_random" in row:
                 key = *where, row["intervention"], row["metric"]
-                said.append((key, (row["effect"], row["p_none_adjusted"], row["verdict"])))
+                said.append(((*key, ".intervention"), (row["effect"], row["p_none_adjusted"], row["verdict"])))
+                verdict = known[*key, ".random"][2]
+                assert row["more_than_random"] == "no" or verdict in ("better", "worse")
+                said.append(((*key, ".random"), (row["difference"], row["p_random_adjusted"], verdict)))
                 continue
             for column in (name.removesuffix("_verdict") for name in row if name.endswith("_verdict")):
                 suffix = next(suffix for suffix in metrics if column.endswith(suffix))
                 if row[f"{column}_verdict"]:
                     numbers = tuple(row[f"{column}_{end}"] for end in ("effect", "p_adjusted", "verdict"))
-                    said.append(((*where, column.removesuffix(suffix), metrics[suffix]), numbers))
+                    said.append(((*where, column.removesuffix(suffix), metrics[suffix], ".intervention"), numbers))
     assert {key for key, _ in said} == set(known)
     assert len(said) > len(known) > 50  # some stand in several tables
     assert [key for key, numbers in said if known[key] != numbers] == []

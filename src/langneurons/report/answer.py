@@ -82,12 +82,9 @@ def answer(questions: Sequence[Question]) -> list[str]:
             f"Yes: {len(better)} of {total} interventions make{'s' * (len(better) == 1)} the model better: {said}."
         )
     else:
-        one = total == 1
-        made = (
-            "the intervention makes the model no better"
-            if one
-            else f"none of {total} interventions makes the model better"
-        )
+        made = f"none of {total} interventions makes the model better"
+        if total == 1:
+            made = "the intervention makes the model no better"
         excluded = [question.margin is not None and _gain(question)[0] < question.margin for question in asked]
         opening = f"No: {made}, and {_excluded(asked)}." if all(excluded) else f"Undecided: {made}, but {_left(asked)}."
     worse = sum(row["verdict"] == WORSE for q in asked for row in q.acting())
@@ -95,7 +92,8 @@ def answer(questions: Sequence[Question]) -> list[str]:
     rest = [f"{worse} of {total} make it worse" if worse != 1 else f"1 of {total} makes it worse"]
     if any(question.margin is not None for question in asked):
         rest.append(f"{same} {'is' if same == 1 else 'are'} equivalent to none")
-    return [opening, "; ".join(rest) + ".", *_gains(asked, bool(better)), *_against_random(questions)]
+    gains = [f"A{_left(asked)[1:]}."] if better else []  # the opening says them else
+    return [opening, "; ".join(rest) + ".", *gains, *_against_random(questions)]
 
 
 def _gain(question: Question) -> tuple[float, Mapping[str, str]]:
@@ -112,11 +110,6 @@ def _excluded(asked: Iterable[Question]) -> str:
 def _left(asked: Iterable[Question]) -> str:
     said = [f"up to {_gain(q)[0]:.1f} points in {_metric(q)} ({_place(q, _gain(q)[1])})" for q in asked]
     return f"a gain of {' and of '.join(said)} is not excluded"
-
-
-def _gains(asked: Iterable[Question], better: bool) -> list[str]:
-    """The largest gains, where the opening did not say them."""
-    return [f"A{_left(asked)[1:]}."] if better else []
 
 
 def _metric(question: Question) -> str:
