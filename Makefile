@@ -19,8 +19,10 @@ report: demo
 	$(BIN)/snakemake --profile profiles/demo --report results/demo/report.html
 	@echo "Report:  results/demo/report.html"
 
+# Two tests at a time; a larger machine bears more: make test WORKERS=4.
+WORKERS ?= 2
 test: $(READY) lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -13,6 +13,20 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["TORCHDYNAMO_DISABLE"] = "1"
 
 ROOT = Path(__file__).parents[1]
+TOGETHER = ("tests/end_to_end/", "tests/slurm/")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Tests that share a finished run or a cluster run in one process, one after another; else a file at a time."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByDirectoryOrFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return next((part for part in TOGETHER if file.startswith(part)), file)
+
+    return ByDirectoryOrFile(config, log)
 
 
 @pytest.fixture(scope="session")
